@@ -1,0 +1,88 @@
+"""Every error that deepwriting raises on purpose.
+
+    DeepWritingError
+    ├── RecipeError            (ValueError)         a recipe that cannot be run
+    ├── SourceError            (ValueError)         a source that cannot be read at all
+    ├── PromptError            (ValueError)         a prompt template that lacks or invents a slot
+    ├── RunError               (RuntimeError)       a run that cannot go on
+    │   ├── StageChangedError                       the recipe changed under a stage that has results
+    │   ├── StageMissingError                       an earlier stage has not finished
+    │   ├── CountsError                             rows in != rows out + rejects
+    │   ├── JournalError                            a search journal that belongs to another configuration
+    │   └── RunLockedError                          another process works on the same run
+    ├── EngineError            (RuntimeError)       a model that cannot sample or score
+    │   ├── ModelNotFoundError (LookupError)        neither embedded, nor a folder, nor on the Hub
+    │   ├── ChecksumError                           a model file is not the one that was tested
+    │   └── ContextOverflowError                    the text does not fit into the model's context
+    ├── BuildError             (ValueError)         a dataset that cannot be built
+    └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
+
+A message says what was wrong, the value received, and what is allowed. What to do next is said in one place, the
+table in ``deepwriting/cli/repairs.py``.
+"""
+
+from __future__ import annotations
+
+
+class DeepWritingError(Exception):
+    """Base class of all errors that deepwriting raises on purpose."""
+
+
+class RecipeError(DeepWritingError, ValueError):
+    """A recipe has an unknown key, a wrong type or an impossible combination."""
+
+
+class SourceError(DeepWritingError, ValueError):
+    """A source cannot be read at all: missing, empty, or not in its native layout."""
+
+
+class PromptError(DeepWritingError, ValueError):
+    """A prompt template lacks a required slot or names an unknown one."""
+
+
+class RunError(DeepWritingError, RuntimeError):
+    """A run cannot go on."""
+
+
+class StageChangedError(RunError):
+    """The recipe changed under a stage that already has results."""
+
+
+class StageMissingError(RunError):
+    """A stage was asked for whose predecessor has not finished."""
+
+
+class CountsError(RunError):
+    """A stage lost or invented rows: rows in differ from rows out plus rejects."""
+
+
+class JournalError(RunError):
+    """A search journal was written under another configuration."""
+
+
+class RunLockedError(RunError):
+    """Another process is working on the same run."""
+
+
+class EngineError(DeepWritingError, RuntimeError):
+    """A language model cannot be loaded, sampled from or scored with."""
+
+
+class ModelNotFoundError(EngineError, LookupError):
+    """A model is neither embedded, nor a local directory, nor reachable on the Hub."""
+
+
+class ChecksumError(EngineError):
+    """A model file differs from the one that was tested."""
+
+
+class ContextOverflowError(EngineError):
+    """A text does not fit into the model's context."""
+
+
+class BuildError(DeepWritingError, ValueError):
+    """A dataset cannot be built from the rows at hand."""
+
+
+class NotFoundError(DeepWritingError, LookupError):
+    """A run, a row or a recipe that was named does not exist."""
