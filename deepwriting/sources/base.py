@@ -1,4 +1,4 @@
-"""What every source reader shares: finding files, tolerant line reading, and turning bad records into rejects.
+"""What every source reader shares: reading raw records tolerantly, and turning the bad ones into rejects.
 
 A source reader knows its native layout and nothing else. It is a datatrove reader whose ``candidates`` yields one
 ``Document`` for each candidate pair, and a rejected document for each record that is not one. It never raises for a
@@ -7,25 +7,28 @@ bad record and never swallows one.
 
 from __future__ import annotations
 
-import io
 import json
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing
 from typing import Any, ClassVar
 
 import orjson
 from datatrove.data import Document
-from datatrove.io import DataFolder, get_datafolder
+from datatrove.io import DataFolder
 from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.errors import SourceError
-from deepwriting.samples import resolve_samples
+from deepwriting.schema import REJECT
+from deepwriting.sources.fields import MAX_DETAIL_CHARS, RecordError
+from deepwriting.sources.files import MAX_LINE_BYTES, DamagedFileError, find_files, read_lines
 from deepwriting.steps import rejected_record
 
-#: A single line longer than this many bytes is not a record but an accident (a giant text, a binary file).
-MAX_LINE_BYTES = 64 * 2**20
-#: Longest zstd window that Reddit dumps use (bytes).
-ZSTD_WINDOW = 2**31
+#: Rows of a Parquet file held in memory at once.
+_PARQUET_BATCH = 256
+
+#: A raw record, or the rejected document that stands for one that cannot be read.
+Record = dict[str, Any] | Document
 
 
 class PairReader(PipelineStep):
@@ -35,15 +38,17 @@ class PairReader(PipelineStep):
         path: a file, a folder or a glob; local, ``hf://…`` or any fsspec address; ``samples://NAME`` is a bundled sample.
         name: the source's name in the recipe; becomes the ``source`` column.
         license: licence under which the source offers its texts.
-        limit: at most this many candidates per task; ``None`` for all.
+        limit: at most this many candidates per task, rejected ones included; ``None`` for all.
 
     Raises:
-        SourceError: when running, if no file is found at ``path``.
+        SourceError: when running, if no file is found at ``path`` or one cannot be read at all.
     """
 
     type = "📖 - SOURCE"
     #: Endings that the layout's files have, without compression suffix.
-    suffixes: ClassVar[tuple[str, ...]] = (".jsonl",)
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".parquet")
+    #: Whether a line that cannot be parsed may stand in the rejects: not where it may hold personal data.
+    keeps_raw_lines: ClassVar[bool] = True
 
     def __init__(self, path: str, *, name: str, license: str, limit: int | None = None):  # noqa: A002
         super().__init__()
@@ -68,11 +73,22 @@ class PairReader(PipelineStep):
         if data:
             yield from data
         folder, files = find_files(self.path, self.suffixes)
-        for index, doc in enumerate(self.candidates(folder, files, rank, world_size)):
-            if self.limit is not None and index >= self.limit:
-                return
-            self.stat_update("candidates")
-            yield doc
+        left = self.limit
+        if left is not None and left <= 0:
+            return
+        # Closing runs the generators' clean-up at once when the limit ends the reading inside a file.
+        with ExitStack() as stack:
+            documents = self.candidates(folder, files, rank, world_size)
+            if isinstance(documents, Generator):
+                stack.enter_context(closing(documents))
+            for doc in documents:
+                reason = doc.metadata.get(REJECT)
+                self.stat_update("candidates", f"rejected_{reason}" if reason else "pairs")
+                yield doc
+                if left is not None:
+                    left -= 1
+                    if left == 0:
+                        return
 
     def pair(self, query: str | None, answer: str, source_id: str, **provenance: Any) -> Document:
         """A candidate pair.
@@ -81,126 +97,137 @@ class PairReader(PipelineStep):
             query: the query x; ``None`` when a model has to write it from the answer (books).
             answer: the solution y.
             source_id: id inside the source.
-            **provenance: further facts about the origin; must be JSON values.
+            **provenance: further facts about the origin; must be JSON values. Those that are ``None`` are left out.
         """
+        known = {key: value for key, value in provenance.items() if value is not None}
         metadata = {
             "query": query,
             "source": self.source,
             "source_id": source_id,
             "license": self.license,
-            "provenance": json.dumps(provenance, ensure_ascii=False, sort_keys=True),
+            "provenance": json.dumps(known, ensure_ascii=False, sort_keys=True),
         }
         return Document(text=answer, id=f"{self.source}/{source_id}", metadata=metadata)
 
     def bad(self, source_id: str, raw: str | bytes, reason: str, detail: str = "") -> Document:
         """A rejected document for a record that is not a pair."""
         text = raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else raw
-        return rejected_record(self.source, source_id, text, reason, detail)
+        return rejected_record(self.source, source_id, text, reason, detail[:MAX_DETAIL_CHARS])
 
-    def records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, dict[str, Any] | Document]]:
+    def bad_record(self, source_id: str, record: Mapping[str, Any], reason: str, detail: str = "") -> Document:
+        """A rejected document for a parsed record; its text is the record's public part as JSON."""
+        return self.bad(source_id, raw_json(self.public(record)), reason, detail)
+
+    def public(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The part of a raw record that may be written to the rejects; readers of personal data override it."""
+        return record
+
+    def checked(
+        self, location: str, record: Record, read: Callable[[str, dict[str, Any]], Document]
+    ) -> Document:
+        """Turn one raw record into a pair, or into a reject when ``read`` raises ``RecordError``.
+
+        Args:
+            location: where the record stands, ``file:number``.
+            record: what ``records`` gave; a document is passed on.
+            read: makes the pair from location and record.
+        """
+        if isinstance(record, Document):
+            return record
+        try:
+            return read(location, record)
+        except RecordError as problem:
+            return self.bad_record(location, record, problem.reason, problem.detail)
+
+    def records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, Record]]:
         """Yield ``(location, record)`` for each line of an ndjson file or row of a Parquet file.
 
         A line that is not a JSON object, a wrong encoding and a truncated archive come as rejected documents in
         place of the record.
-        """
-        if file.endswith(".parquet"):
-            yield from self._parquet_records(folder, file)
-            return
-        try:
-            for number, line in enumerate(read_lines(folder, file), start=1):
-                location = f"{file}:{number}"
-                if not line.strip():
-                    continue
-                yield location, self._parse(location, line)
-        except (EOFError, OSError, ValueError, zstd_error()) as error:
-            # The rows before the damage have been yielded; the damage itself is one counted reject.
-            yield f"{file}:end", self.bad(f"{file}:end", "", "truncated_file", f"{type(error).__name__}: {error}")
 
-    def _parse(self, location: str, line: bytes) -> dict[str, Any] | Document:
+        Raises:
+            SourceError: if the file cannot be opened or the disk or network fails.
+        """
+        try:
+            if file.endswith(".parquet"):
+                yield from self._parquet_records(folder, file)
+            else:
+                yield from self._line_records(folder, file)
+        except DamagedFileError as error:
+            # The records before the damage have been yielded; the damage itself is one counted reject.
+            yield f"{file}:end", self.bad(f"{file}:end", "", "truncated_file", str(error))
+        except OSError as error:
+            raise SourceError(f"source file {file!r} cannot be read: {error}") from error
+
+    def _line_records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, Record]]:
+        for number, line in enumerate(read_lines(folder, file), start=1):
+            location = f"{file}:{number}"
+            if line.strip():
+                yield location, self._parse(location, line)
+
+    def _parse(self, location: str, line: bytes) -> Record:
+        kept = line if self.keeps_raw_lines else b""
         if len(line) > MAX_LINE_BYTES:
-            return self.bad(location, line[:1000], "giant_record", f"{len(line)} bytes in one line")
+            return self.bad(location, kept[:1000], "giant_record", f"more than {MAX_LINE_BYTES} bytes in one line")
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError as error:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as wrong:
-                return self.bad(location, line, "wrong_encoding", str(wrong))
-            return self.bad(location, line, "malformed_json", str(error))
+                return self.bad(location, kept, "wrong_encoding", str(wrong))
+            return self.bad(location, kept, "malformed_json", str(error))
         if not isinstance(record, dict):
-            return self.bad(location, line, "not_an_object", f"found {type(record).__name__}")
+            return self.bad(location, kept, "not_an_object", f"found {type(record).__name__}")
         return record
 
-    def _parquet_records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, dict[str, Any] | Document]]:
+    def _parquet_records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, Record]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        number = 0
+        with folder.open(file, "rb") as handle:
+            try:
+                table = pq.ParquetFile(handle)
+            except (pa.ArrowException, OSError) as error:
+                if isinstance(error, OSError) and error.errno:
+                    raise
+                raise DamagedFileError(f"{file} is not a whole Parquet file: {error}") from error
+            number = 0
+            with table:
+                for group in range(table.num_row_groups):
+                    rows = table.metadata.row_group(group).num_rows
+                    seen = 0
+                    try:
+                        for batch in table.iter_batches(batch_size=_PARQUET_BATCH, row_groups=[group]):
+                            for index in range(batch.num_rows):
+                                seen += 1
+                                location = f"{file}:{number + seen}"
+                                yield location, self._parquet_row(location, batch.slice(index, 1))
+                    except (pa.ArrowException, OSError) as error:
+                        if isinstance(error, OSError) and error.errno:
+                            raise  # the disk failed, not the data
+                        where = f"{file}:{number + seen + 1}"
+                        detail = f"{rows - seen} rows from here cannot be read: {error}"
+                        yield where, self.bad(where, "", "damaged_rows", detail)
+                    number += rows
+
+    def _parquet_row(self, location: str, row: Any) -> Record:
         try:
-            with folder.open(file, "rb") as handle, pq.ParquetFile(handle) as table:
-                for batch in table.iter_batches(batch_size=256):
-                    for record in batch.to_pylist():
-                        number += 1
-                        yield f"{file}:{number}", record
-        except (pa.ArrowException, OSError, EOFError) as error:
-            yield f"{file}:end", self.bad(f"{file}:end", "", "truncated_file", f"{type(error).__name__}: {error}")
+            record: dict[str, Any] = row.to_pylist()[0]
+        except UnicodeDecodeError as error:
+            return self.bad(location, "", "wrong_encoding", str(error))
+        except (ValueError, OverflowError) as error:  # dates that Python cannot express
+            return self.bad(location, "", "wrong_type", str(error))
+        return record
 
 
-def zstd_error() -> type[Exception]:
-    """The exception that zstandard raises on damaged data."""
-    import zstandard
-
-    error: type[Exception] = zstandard.ZstdError
-    return error
-
-
-def find_files(path: str, suffixes: tuple[str, ...]) -> tuple[DataFolder, list[str]]:
-    """The folder behind a source's path, and its files in the native layout, sorted.
-
-    Args:
-        path: a file, a folder or a glob on any fsspec file system, or ``samples://NAME``.
-        suffixes: endings to take from a folder; ``.zst``, ``.gz`` and ``.bz2`` may follow them.
-
-    Raises:
-        SourceError: if nothing is there, or nothing has one of the endings.
-    """
-    path = resolve_samples(path)
-    head, _, tail = path.rpartition("/")
-    if any(mark in tail for mark in "*?["):
-        folder = get_datafolder(head or ".")
-        files = folder.list_files(glob_pattern=tail) if folder.exists("") else []
-    else:
-        folder = get_datafolder(path)
-        if folder.isfile(""):
-            folder, files = get_datafolder(head or "."), [tail]
-        elif folder.isdir(""):
-            endings = tuple(s + c for s in suffixes for c in ("", ".zst", ".gz", ".bz2"))
-            files = [file for file in folder.list_files() if file.endswith(endings)]
-        else:
-            raise SourceError(f"source path {path!r} does not exist")
-    if not files:
-        raise SourceError(f"source path {path!r} holds no file ending in {', '.join(suffixes)}")
-    return folder, files
-
-
-def read_bytes(folder: DataFolder, file: str) -> io.BufferedIOBase:
-    """Open a file for reading, decompressing .zst (any window length), .gz and .bz2 by its ending."""
-    if file.endswith(".zst"):
-        import zstandard
-
-        raw = folder.open(file, "rb")
-        reader = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).stream_reader(
-            raw, read_across_frames=True, closefd=True
-        )
-        return io.BufferedReader(reader)
-    opened: io.BufferedIOBase = folder.open(file, "rb", compression="infer")
-    return opened
-
-
-def read_lines(folder: DataFolder, file: str) -> Iterator[bytes]:
-    """Yield a file's lines as bytes, without the newline and without a byte-order mark."""
-    with read_bytes(folder, file) as handle:
-        for number, line in enumerate(handle):
-            if number == 0 and line.startswith(b"\xef\xbb\xbf"):
-                line = line[3:]
-            yield line.rstrip(b"\r\n")
+def raw_json(record: Mapping[str, Any]) -> str:
+    """A raw record as JSON for the rejects, column by column: a value that JSON cannot hold is named by its type."""
+    parts = []
+    for key, value in record.items():
+        try:
+            text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except (orjson.JSONEncodeError, ValueError, RecursionError):
+            text = json.dumps(f"<{type(value).__name__}>")
+        parts.append(f"{json.dumps(str(key), ensure_ascii=False)}: {text}")
+    return "{" + ", ".join(parts) + "}"
