@@ -20,7 +20,7 @@ from deepwriting.metrics.units import units
 
 #: Shortest run that counts as copied (units). In 1,200 pairs of unrelated English passages of up to 1,500 words the
 #: longest run shared by chance was 7 words. In Chinese 8 characters are only about five words: 5 % of pairs of 1,500
-#: characters of formal documents share a longer set phrase, which adds little to a ratio
+#: characters of formal documents share a set phrase of 8 or more, which adds little to a ratio
 #: (benchmarks/calibrate_repetition.py, seed 1).
 MIN_RUN = 8
 

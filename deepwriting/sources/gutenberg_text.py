@@ -57,7 +57,6 @@ _BRACKET = re.compile(
 _FOOTNOTE_LABEL = re.compile(r"\[\s*Footnotes?\s+([0-9A-Z]{1,3}|\*+)\b", re.I)
 #: A bracket that does not close within this many characters was never closed: only its paragraph is removed.
 _BRACKET_LIMIT = 5_000
-_CODE_PAGES = ("cp1252", "latin-1")
 
 
 @dataclass(frozen=True)
@@ -90,17 +89,15 @@ def decode(raw: bytes) -> tuple[str, str]:
         raise RecordError("wrong_encoding", "UTF-16; books are UTF-8 or ISO-8859-1")
     if b"\0" in raw:
         raise RecordError("wrong_encoding", f"NUL byte at {raw.index(0)}; books are plain text")
-    try:
-        text, encoding = raw.decode("utf-8-sig"), "utf-8"
-    except UnicodeDecodeError:
-        encoding = "iso-8859-1"
+    for encoding in ("utf-8-sig", "windows-1252", "iso-8859-1"):
+        if encoding == "windows-1252" and not any(0x80 <= byte < 0xA0 for byte in raw):
+            continue
         try:
-            text = raw.decode(encoding) if not any(0x80 <= byte < 0xA0 for byte in raw) else raw.decode("cp1252")
-        except UnicodeDecodeError as error:
-            raise RecordError("wrong_encoding", f"neither UTF-8 nor ISO-8859-1: {error}") from error
-        if any(0x80 <= byte < 0xA0 for byte in raw):
-            encoding = "windows-1252"
-    return text.replace("\r\n", "\n").replace("\r", "\n"), encoding
+            text = raw.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue  # the last one takes every byte
+    return text.replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
 
 
 def has_licence_text(text: str) -> bool:

@@ -15,9 +15,10 @@ from deepwriting.steps import Annotator
 
 ANSWER = "The lamp was lit again, although nobody had asked for it, and the sea took the light without a word."
 PLAN = (
-    "Hmm, maybe the keeper should speak first. Wait, that's a bit loud. The boatman then, who hesitates with the letter in "
-    "his hand. But what is in it? Maybe only repairs: a hinge, a pane, a step. The tenderness lies in what the sender "
-    "remembers. I will begin at the harbour, stay at the table for the middle, and close on the light over the water."
+    "Hmm, maybe the keeper should speak first. Wait, that's a bit loud. The boatman then, who hesitates with the "
+    "letter in his hand. But what is in it? Maybe only repairs: a hinge, a pane, a step. The tenderness lies in what "
+    "the sender remembers. I will begin at the harbour, stay at the table for the middle, and close on the light "
+    "over the water."
 )
 
 

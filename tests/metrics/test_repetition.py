@@ -3,18 +3,22 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepwriting.metrics import top_ngram_share
 from deepwriting.metrics.repetition import MAX_TOP_SHARE
 
 PLAN = (
-    "The letter should open on the harbour, since that is where the two sisters parted, and only then turn to the money. "
-    "I want the older one to sound certain and to be wrong. Her sentences are short. The younger one writes longer ones, "
-    "with asides about the weather and the ferry, and she never says outright that she has forgiven anybody. "
+    "The letter should open on the harbour, since that is where the two sisters parted, and only then turn to the "
+    "money. I want the older one to sound certain and to be wrong. Her sentences are short. The younger one writes "
+    "longer ones, with asides about the weather and the ferry, and she never says outright that she has "
+    "forgiven anybody. "
 )
-PLAN_ZH = "先写码头，因为姐妹俩是在那里分手的，然后再写那笔钱。姐姐说话很短，句句肯定，却是错的。妹妹的信写得长，夹着天气和渡船。"
+PLAN_ZH = (
+    "先写码头，因为姐妹俩是在那里分手的，然后再写那笔钱。"
+    "姐姐说话很短，句句肯定，却是错的。妹妹的信写得长，夹着天气和渡船。"
+)
 
 
 @pytest.mark.parametrize("text", [PLAN, PLAN_ZH])
@@ -68,6 +72,7 @@ def test_impossible_settings(n: int, top: int, message: str) -> None:
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=60), st.integers(1, 4), st.integers(1, 4))
+@settings(deadline=None)
 def test_a_share_is_a_share_and_grows_with_top(words: list[str], n: int, top: int) -> None:
     text = " ".join(words)
     assert 0 <= top_ngram_share(text, n=n, top=top) <= top_ngram_share(text, n=n, top=top + 1) <= 1
