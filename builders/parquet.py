@@ -107,7 +107,7 @@ def _write_shard(table: Any, path: Path) -> None:
     with pq.ParquetWriter(
         path, table.schema, compression="zstd", use_content_defined_chunking=CHUNKING, write_page_index=True
     ) as writer:
-        # A group of no rows would give readers a batch size of 0; a file without groups loads as an empty table.
+        # A group of no rows gives `datasets` a batch size of 0, which fails; a file without groups streams as empty.
         if len(table):
             writer.write_table(table.combine_chunks(), row_group_size=len(table))
         writer.add_key_value_metadata({CHUNKING_KEY: json.dumps(CHUNKING)})
@@ -133,7 +133,9 @@ def write_table(
         max_shard_bytes: size in Arrow memory after which a file ends even with fewer rows.
 
     Returns:
-        What was written. A table without rows is one file that loads as an empty table.
+        What was written. A table without rows is one file with the schema alone. Parquet readers and
+        ``load_dataset(..., streaming=True)`` read it as empty; without streaming, `datasets` 5.2 refuses every split
+        without rows ("corresponds to no data", ``arrow_reader.py``).
 
     Raises:
         BuildError: if ``rows_per_shard`` or ``max_shard_bytes`` is not positive.

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepwriting import __version__
 from deepwriting.dataset_cards import sections
-from deepwriting.dataset_cards.markdown import count, escaped, number, share
+from deepwriting.dataset_cards.markdown import code, count, escaped, number, share
 from deepwriting.dataset_cards.metadata import card_data
 from deepwriting.dataset_cards.plots import Plot
 from deepwriting.dataset_cards.statistics import Statistics
@@ -63,7 +63,8 @@ def render_card(
         deepwriting_version=__version__,
         changes=[escaped(str(change)) for change in settings.get("changes", [])],
         plots=plots,
-        **_numbers(statistics),
+        empty_configs=", ".join(code(config) for config in infos if not infos[config].splits["train"].num_examples),
+        numbers=_numbers(statistics),
         tables=_tables(statistics, settings, infos),
     )
     return str(card).rstrip() + "\n"
@@ -73,7 +74,7 @@ def _numbers(statistics: Statistics) -> dict[str, str | bool]:
     everything, kept = statistics.everything, statistics.kept
     before, after = kept.distribution("perplexity_before"), kept.distribution("perplexity_after")
     languages = [
-        f"{LANGUAGE_NAMES.get(code, escaped(code))} ({count(rows)})" for code, rows in statistics.languages.items()
+        f"{LANGUAGE_NAMES.get(tag, escaped(tag))} ({count(rows)})" for tag, rows in statistics.languages.items()
     ]
     return {
         "rows": count(everything.rows),
@@ -105,7 +106,10 @@ def _tables(statistics: Statistics, settings: Mapping[str, Any], infos: Any) -> 
     everything, kept = statistics.everything, statistics.kept
     return {
         "configs": sections.configs(infos),
-        "columns": sections.columns(),
+        "columns_default": sections.columns("default"),
+        "columns_all": sections.columns("all", without="default"),
+        "columns_sft": sections.columns("sft"),
+        "columns_steps": sections.columns("steps"),
         "search_effect": sections.search_effect(kept),
         "improved": sections.improved(statistics),
         "lengths": sections.lengths(kept),

@@ -98,9 +98,11 @@ def card_data(statistics: Statistics, settings: Mapping[str, Any], *, name: str,
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCardData
 
+    # The dropped rows are published too, in config `all`, so every licence counts.
+    licence = licence_fields(found for _, found in statistics.sources)
+    extra: dict[str, Any] = {key: value for key, value in licence.items() if key != "license"}
     data = DatasetCardData(
-        # The dropped rows are published too, in config `all`, so every licence counts.
-        **licence_fields(licence for _, licence in statistics.sources),
+        license=licence["license"],
         language=sorted(statistics.languages),
         pretty_name=settings.get("pretty_name", name),
         size_categories=[size_category(statistics.kept.rows)],
@@ -109,6 +111,7 @@ def card_data(statistics: Statistics, settings: Mapping[str, Any], *, name: str,
         multilinguality=["monolingual" if len(statistics.languages) == 1 else "multilingual"],
         source_datasets=list(settings.get("source_datasets", ["extended"])),
         tags=list(TAGS),
+        **extra,
     )
     configs = {
         config: {"data_files": [{"split": "train", "path": f"data/{config}/train-*"}]}

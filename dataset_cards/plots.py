@@ -69,9 +69,10 @@ class Plot:
 def _figure(height: float, columns: int = 1) -> tuple[Any, Sequence[Any]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.05)
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.05)
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, columns, squeeze=False)[0]
     return figure, axes
@@ -141,7 +142,7 @@ def _draw_pairs(axes: Any, before: Any, after: Any, what: str, below: str) -> No
     _plain_numbers(axes.xaxis)
     _plain_numbers(axes.yaxis)
     axes.grid(True)
-    axes.set_title(f"One point a row. Below the line: {below} after the search.", fontsize=8.5, pad=5)
+    axes.set_title(f"One point a row; below the line: {below}", fontsize=8.5, color=_MUTED, pad=5)
 
 
 def _perplexity(statistics: Statistics, path: Path) -> None:

@@ -16,6 +16,13 @@ CONFIG_PURPOSE = {
     "all": "Every searched row with its annotations, the decision about it and its segments",
     "steps": "Every candidate of every search step with its score: material for preference pairs",
 }
+#: How a reader would write the types that are not plain values.
+_TYPE_NAMES = {
+    "strings": "list of string",
+    "messages": "list of {role, content}",
+    "pattern_counts": "list of {pattern, count}",
+    "segments": "list of {initial, final, edited}",
+}
 #: Titles of the three conditions under which an answer is scored, by the suffix of their columns.
 CONDITIONS = {
     "no_thinking": "empty thinking",
@@ -33,25 +40,22 @@ def configs(infos: Mapping[str, Any]) -> str:
     return table(("config", "what it holds", "rows", "download"), rows, numbers=2)
 
 
-def columns() -> str:
-    """Every column of every config once, with the configs it occurs in; generated from the schema."""
-    found: dict[tuple[str, str, str], list[str]] = {}
-    nullable = set()
-    for config in CONFIG_PURPOSE:
-        for column in CONFIG_COLUMNS[config]:
-            found.setdefault((column.name, column.kind, column.doc), []).append(config)
-            if column.nullable:
-                nullable.add((column.name, column.kind, column.doc))
+def columns(config: str, without: str | None = None) -> str:
+    """Columns of one config with type and meaning, generated from the schema.
+
+    Args:
+        config: name of the config.
+        without: a config whose columns are left out.
+    """
+    left_out = CONFIG_COLUMNS[without] if without else ()
     rows = [
-        (
-            code(key[0]),
-            key[1].replace("_", " ") + (", may be null" if key in nullable else ""),
-            escaped(key[2]),
-            ", ".join(names),
-        )
-        for key, names in found.items()
+        (code(column.name), _TYPE_NAMES.get(column.kind, column.kind), escaped(column.doc), "yes" * column.nullable)
+        for column in CONFIG_COLUMNS[config]
+        if column not in left_out
     ]
-    return table(("column", "type", "meaning", "configs"), rows)
+    if not any(row[-1] for row in rows):
+        return table(("column", "type", "meaning"), [row[:-1] for row in rows])
+    return table(("column", "type", "meaning", "may be null"), rows)
 
 
 def search_effect(group: Group) -> str:
@@ -76,7 +80,7 @@ def improved(statistics: Statistics) -> str:
     for title, name in lines:
         cells = [share(getattr(group, name), group.rows) for group in (statistics.kept, statistics.everything)]
         rows.append((title, *cells))
-    return table(("share of rows with the final thinking having", "kept rows", "all rows"), rows, numbers=2)
+    return table(("with the final thinking", "kept rows", "all rows"), rows, numbers=2)
 
 
 def lengths(group: Group) -> str:
@@ -96,7 +100,7 @@ def lengths(group: Group) -> str:
     for title, name in lines:
         values = group.distribution(name)
         rows.append((title, *(number(value) for value in (values.mean, values.low, values.median, values.high))))
-    return table(("", "mean", "10 % below", "median", "90 % below"), rows, numbers=4)
+    return table(("", "mean", "10th percentile", "median", "90th percentile"), rows, numbers=4)
 
 
 def counted(title: str, counts: Mapping[str, int], whole: int) -> str:

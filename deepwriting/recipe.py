@@ -126,6 +126,7 @@ class SearchSection(Section):
     temperature: float = Field(0.8, ge=0, le=2, description="sampling temperature")
     top_p: float = Field(0.85, gt=0, le=1, description="nucleus probability")
     top_k: Annotated[int, Field(ge=0)] = Field(40, description="likeliest tokens considered; 0 for all")
+    frequency_penalty: float = Field(0.0, ge=0, le=2, description="logits lose this per earlier use of the token")
     rollouts: Positive = Field(1, description="trajectories searched for each pair")
     clip_logprob: float = Field(-2.0, lt=0, description="log-probabilities below this count as this (nats)")
     score_first_segment: bool = Field(False, description="score the first paragraph of y too")
@@ -134,7 +135,6 @@ class SearchSection(Section):
     max_thinking_tokens: Positive = Field(4096, description="length limit of the first thinking (tokens)")
     max_segment_tokens: Positive = Field(2048, description="length limit of a candidate with its analysis (tokens)")
     initial_attempts: Positive = Field(2, description="first thinkings tried until one is fit for the search")
-    refine_prompt: Literal["refine", "refine_direct"] = Field("refine", description="with or without analysis first")
     unclosed: Literal["refuse", "trim"] = Field("refuse", description="what becomes of a text cut off by its limit")
     min_gain: float = Field(0.0, ge=0, description="what an edit must gain beyond the scorer's noise (nats)")
     copy_min_run: Positive = Field(MIN_RUN, description="a verbatim run of the answer counts from this length (words)")
@@ -142,7 +142,7 @@ class SearchSection(Section):
     max_copy_run: Positive = Field(MAX_COPIED_RUN, description="longest verbatim run allowed (words)")
     max_repetition: Share = Field(MAX_TOP_SHARE, description="top-3 n-gram share above which a text is degenerate")
     concurrency: Positive = Field(32, description="searches in flight at the same time, per task")
-    prompts: str | None = Field(None, description="folder with templates that replace the bundled ones")
+    prompts: str = Field("default", min_length=1, description="default, compact, or a folder with templates")
 
     @model_validator(mode="after")
     def _possible(self) -> SearchSection:

@@ -109,6 +109,7 @@ class Engine(Protocol):
         temperature: float,
         top_p: float,
         top_k: int,
+        frequency_penalty: float,
         stop: Sequence[str],
         seed: int,
         shared_prefix: str = "",
@@ -122,6 +123,8 @@ class Engine(Protocol):
             temperature: softmax temperature; 0 takes the likeliest token.
             top_p: nucleus probability (0 to 1].
             top_k: number of likeliest tokens considered; 0 for all.
+            frequency_penalty: what a token's logit loses for each time that the continuation has used it (as in the
+                OpenAI API); 0 for nothing.
             stop: strings that end a continuation; they are not part of the text.
             seed: continuation ``i`` depends on ``seed`` and ``i`` alone, not on what else is being sampled.
             shared_prefix: beginning of ``prompt`` that other prompts share; a hint that it pays to keep.

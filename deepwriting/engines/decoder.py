@@ -30,6 +30,7 @@ class SampleRequest:
     temperature: float
     top_p: float
     top_k: int
+    frequency_penalty: float
     stop: Sequence[str]
     seed: int
     shared_tokens: int
@@ -96,7 +97,7 @@ class Decoder:
         self.prompt_tokens += len(request.ids)
         logits, prefix = self.model.next_logits(request.ids, keep=request.shared_tokens)
         sequences = [_Sequence(request, i, row_generator(request.seed, i)) for i in range(request.n)]
-        self._draw(sequences, logits[None].expand(request.n, -1))
+        self._draw(sequences, logits[None].repeat(request.n, 1))
         for sequence in sequences:
             if not self._finish(sequence):
                 self._cache.load(len(self._active), prefix, request.max_tokens)
@@ -132,9 +133,14 @@ class Decoder:
                 inputs = torch.tensor([[sequence.tokens[-1]]], device=self.model.device)
 
     def _draw(self, sequences: list[_Sequence], logits: torch.Tensor) -> None:
+        logits = logits.float()
         groups: dict[tuple[float, float, int], list[int]] = {}
         for row, sequence in enumerate(sequences):
             request = sequence.request
+            if request.frequency_penalty and sequence.tokens:
+                used, counts = np.unique(sequence.tokens, return_counts=True)
+                loss = torch.from_numpy(counts.astype(np.float32)).to(logits) * request.frequency_penalty
+                logits[row].index_add_(0, torch.from_numpy(used).to(logits.device), loss, alpha=-1)
             groups.setdefault((request.temperature, request.top_p, request.top_k), []).append(row)
         for (temperature, top_p, top_k), rows in groups.items():
             uniforms = [float(sequences[row].random.random()) for row in rows]

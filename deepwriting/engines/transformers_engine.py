@@ -130,6 +130,7 @@ class TransformersEngine:
         temperature: float,
         top_p: float,
         top_k: int,
+        frequency_penalty: float,
         stop: Sequence[str],
         seed: int,
         shared_prefix: str = "",
@@ -142,7 +143,7 @@ class TransformersEngine:
         def work(future: asyncio.Future[Any]) -> None:
             self._decoder.submit(
                 SampleRequest(
-                    ids, n, max_tokens, temperature, top_p, top_k, tuple(stop), seed, shared,
+                    ids, n, max_tokens, temperature, top_p, top_k, frequency_penalty, tuple(stop), seed, shared,
                     done=lambda completions: _resolve(future, completions),
                 )  # fmt: skip
             )

@@ -11,23 +11,29 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Protocol
 
 from deepwriting.errors import PromptError
 from deepwriting.schema import LANGUAGES
 
-#: Slots that each template must use, and may use.
+#: Slots that each template must use.
 SLOTS: Mapping[str, frozenset[str]] = {
     "initial": frozenset({"query", "answer", "opener"}),
     "refine": frozenset({"query", "answer", "before", "segment", "after"}),
-    "refine_direct": frozenset({"query", "answer", "before", "segment", "after", "opening"}),
     "inference": frozenset({"query"}),
     "query": frozenset({"answer", "kind"}),
     "category": frozenset({"query", "categories"}),
 }
+#: Slots that a template may use: the first words of the segment, and the beginning of a new thought.
+OPTIONAL_SLOTS: Mapping[str, frozenset[str]] = {"refine": frozenset({"opening", "trigger"})}
+#: Files with one phrase a line.
+PHRASES = ("openers", "triggers", "closers")
 #: Line that separates the user's turn from the beginning of the model's own.
 ASSISTANT_MARK = "\n<<<assistant>>>\n"
+#: Sets that come with the package, see ``deepwriting/prompts/__init__.py``.
+BUNDLED_SETS = ("default", "compact")
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -77,11 +83,17 @@ class Template:
         """
         user, _, assistant = text.partition(ASSISTANT_MARK)
         found = set(_SLOT.findall(text))
-        if unknown := found - SLOTS[name]:
-            raise PromptError(f"template {name} has unknown slots {sorted(unknown)}; allowed: {sorted(SLOTS[name])}")
+        allowed = SLOTS[name] | OPTIONAL_SLOTS.get(name, frozenset())
+        if unknown := found - allowed:
+            raise PromptError(f"template {name} has unknown slots {sorted(unknown)}; allowed: {sorted(allowed)}")
         if missing := SLOTS[name] - found:
             raise PromptError(f"template {name} lacks the slots {sorted(missing)}")
         return cls(name, user.strip("\n"), assistant.strip("\n"))
+
+    @property
+    def slots(self) -> frozenset[str]:
+        """The slots that occur in the template."""
+        return frozenset(_SLOT.findall(self.user + self.assistant))
 
     def render(self, engine: Renderer, **values: str) -> Rendered:
         """Fill the slots and put the result into the model's chat layout."""
@@ -100,63 +112,79 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """All templates and openers of one language.
+    """All templates and phrases of one language.
 
     Attributes:
         language: ``en`` or ``zh``.
         templates: name -> template.
         openers: beginnings of the first thinking.
+        triggers: beginnings of a new thought inside a segment; empty if no template uses them.
+        closers: the same for the last segment.
     """
 
     language: str
     templates: Mapping[str, Template]
     openers: tuple[str, ...]
+    triggers: tuple[str, ...] = ()
+    closers: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Template:
         return self.templates[name]
 
 
-def load_prompts(folder: str | None = None) -> dict[str, PromptSet]:
+def load_prompts(name: str = "default") -> dict[str, PromptSet]:
     """Read the templates of every language.
 
     Args:
-        folder: folder with ``en/`` and ``zh/``, whose files replace the bundled ones of the same name; ``None`` for the
-            bundled ones.
+        name: a bundled set, or a folder with ``en/`` and ``zh/`` whose files replace those of the default set.
 
     Raises:
-        PromptError: if the folder does not exist, holds an unknown file, or a template is wrong.
+        PromptError: if there is no such set, the folder holds an unknown file, or a template is wrong.
     """
-    texts = prompt_texts(folder)
-    sets = {}
-    for language in LANGUAGES:
-        templates = {name: Template.parse(name, texts[f"{language}/{name}.txt"]) for name in SLOTS}
-        openers = tuple(line for line in texts[f"{language}/openers.txt"].splitlines() if line.strip())
-        if not openers:
-            raise PromptError(f"{language}/openers.txt has no line; the first thinking needs a beginning")
-        sets[language] = PromptSet(language, templates, openers)
-    return sets
+    texts = prompt_texts(name)
+    return {language: _prompt_set(language, texts) for language in LANGUAGES}
 
 
-def prompt_texts(folder: str | None = None) -> dict[str, str]:
-    """The text of every template file, by its path below the prompts folder."""
-    bundled = files("deepwriting.prompts")
-    names = [f"{language}/{name}.txt" for language in LANGUAGES for name in (*SLOTS, "openers")]
-    texts = {name: bundled.joinpath(name).read_text(encoding="utf-8") for name in names}
-    if folder is None:
-        return texts
-    root = Path(folder)
-    if not root.is_dir():
-        raise PromptError(f"prompts folder {folder!r} does not exist")
-    for file in sorted(root.glob("*/*.txt")):
-        name = file.relative_to(root).as_posix()
-        if name not in texts:
-            raise PromptError(f"unknown prompt file {name} in {folder!r}; allowed: {', '.join(names)}")
-        texts[name] = file.read_text(encoding="utf-8")
-    return texts
-
-
-def prompt_hashes(folder: str | None = None) -> dict[str, str]:
-    """SHA-256 (first 16 digits) of every template file, for stage settings and the manifest."""
-    return {
-        name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in sorted(prompt_texts(folder).items())
+def _prompt_set(language: str, texts: Mapping[str, str]) -> PromptSet:
+    templates = {name: Template.parse(name, texts[f"{language}/{name}.txt"]) for name in SLOTS}
+    phrases = {
+        name: tuple(line for line in texts.get(f"{language}/{name}.txt", "").splitlines() if line.strip())
+        for name in PHRASES
     }
+    if not phrases["openers"]:
+        raise PromptError(f"{language}/openers.txt has no line; the first thinking needs a beginning")
+    if "trigger" in templates["refine"].slots and not (phrases["triggers"] and phrases["closers"]):
+        raise PromptError(f"{language}/refine.txt has the slot trigger; triggers.txt and closers.txt need lines for it")
+    return PromptSet(language, templates, **phrases)
+
+
+def prompt_texts(name: str = "default") -> dict[str, str]:
+    """The text of every file of a prompt set, by its path below the set's folder."""
+    if name in BUNDLED_SETS:
+        return _read(files("deepwriting.prompts").joinpath(name))
+    folder = Path(name)
+    if not folder.is_dir():
+        raise PromptError(f"prompts {name!r} is neither a bundled set ({', '.join(BUNDLED_SETS)}) nor a folder")
+    texts = _read(files("deepwriting.prompts").joinpath("default"))
+    own = _read(folder)
+    if not own:
+        raise PromptError(f"prompts folder {name!r} holds none of: {', '.join(_file_names())}")
+    for file in folder.glob("*/*.txt"):
+        if file.relative_to(folder).as_posix() not in own:
+            raise PromptError(f"unknown prompt file {file}; allowed: {', '.join(_file_names())}")
+    return texts | own
+
+
+def _file_names() -> list[str]:
+    return [f"{language}/{name}.txt" for language in LANGUAGES for name in (*SLOTS, *PHRASES)]
+
+
+def _read(folder: Traversable) -> dict[str, str]:
+    found = {name: folder.joinpath(*name.split("/")) for name in _file_names()}
+    return {name: file.read_text(encoding="utf-8") for name, file in found.items() if file.is_file()}
+
+
+def prompt_hashes(name: str = "default") -> dict[str, str]:
+    """SHA-256 (first 16 digits) of every file of a prompt set, for stage settings and the manifest."""
+    texts = prompt_texts(name)
+    return {file: hashlib.sha256(text.encode()).hexdigest()[:16] for file, text in sorted(texts.items())}

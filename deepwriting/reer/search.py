@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepwriting.engines.base import Engine
+from deepwriting.engines.base import Completion, Engine
 from deepwriting.errors import ContextOverflowError
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.candidates import (
@@ -30,7 +30,7 @@ from deepwriting.reer.candidates import (
     parse_thinking,
 )
 from deepwriting.reer.journal import Journal
-from deepwriting.reer.prompts import PromptSet
+from deepwriting.reer.prompts import PromptSet, Rendered
 from deepwriting.reer.scoring import Score, SolutionScorer
 from deepwriting.reer.segments import Trajectory, split_segments
 from deepwriting.schema import row_id
@@ -191,11 +191,7 @@ class _Run:
             seed = self.seed_for("initial", attempt)
             opener = random.Random(seed).choice(self.prompts.openers)
             prompt = self.prompts["initial"].render(self.generator, query=self.query, answer=self.answer, opener=opener)
-            [completion] = await self.generator.sample(
-                prompt.text, n=1, max_tokens=settings.max_thinking_tokens, temperature=settings.temperature,
-                top_p=settings.top_p, top_k=settings.top_k, stop=("</think>",), seed=seed,
-                shared_prefix=prompt.shared_prefix,
-            )  # fmt: skip
+            [completion] = await self._sample(prompt, 1, settings.max_thinking_tokens, ("</think>",), seed)
             proposal = parse_thinking(opener, completion, settings.unclosed)
             reason = proposal.refusal or check_thinking(proposal.text, self.answer, settings) or ""
             if not reason:
@@ -209,6 +205,23 @@ class _Run:
                     return trajectory, refusals
             refusals[f"initial_{reason}"] += 1
         return Skipped(f"initial_{reason}", detail or f"{settings.initial_attempts} first thinkings refused", refusals)
+
+    async def _sample(
+        self, prompt: Rendered, n: int, max_tokens: int, stop: tuple[str, ...], seed: int
+    ) -> list[Completion]:
+        settings = self.settings
+        return await self.generator.sample(
+            prompt.text,
+            n=n,
+            max_tokens=max_tokens,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            top_k=settings.top_k,
+            frequency_penalty=settings.frequency_penalty,
+            stop=stop,
+            seed=seed,
+            shared_prefix=prompt.shared_prefix,
+        )
 
     # 4. Termination
 
@@ -268,18 +281,17 @@ class _Run:
 
     async def _expand(self, best: Trajectory, index: int) -> list[Proposal]:
         settings, segment = self.settings, best.segments[index]
-        direct = settings.refine_prompt == "refine_direct"
-        values = {"opening": opening_words(segment)} if direct else {}
-        prompt = self.prompts[settings.refine_prompt].render(
+        seed = self.seed_for("step", index)
+        last = index == len(best.segments) - 1
+        phrases = self.prompts.closers if last else self.prompts.triggers
+        prompt = self.prompts["refine"].render(
             self.generator, query=self.query, answer=self.answer, before=best.before(index), segment=segment,
-            after=best.after(index), **values,
+            after=best.after(index), opening=opening_words(segment),
+            trigger=random.Random(seed).choice(phrases) if phrases else "",
         )  # fmt: skip
-        completions = await self.generator.sample(
-            prompt.text, n=settings.candidates, max_tokens=settings.max_segment_tokens,
-            temperature=settings.temperature, top_p=settings.top_p, top_k=settings.top_k,
-            stop=("</refine>", PARAGRAPH_END) if direct else ("</refine>",), seed=self.seed_for("step", index),
-            shared_prefix=prompt.shared_prefix,
-        )  # fmt: skip
+        direct = "<refine>" in prompt.assistant
+        stop = ("</refine>", PARAGRAPH_END) if direct else ("</refine>",)
+        completions = await self._sample(prompt, settings.candidates, settings.max_segment_tokens, stop, seed)
         others = (*best.segments[:index], *best.segments[index + 1 :])
         proposals: list[Proposal] = []
         for completion in completions:

@@ -11,7 +11,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import orjson
 from datatrove.data import Document
@@ -28,14 +28,15 @@ from deepwriting.steps import rejected_record
 _PARQUET_BATCH = 256
 
 #: A raw record, or the rejected document that stands for one that cannot be read.
-Record = dict[str, Any] | Document
+Record: TypeAlias = "dict[str, Any] | Document"
 
 
 class PairReader(PipelineStep):
     """Base class of all source readers.
 
     Args:
-        path: a file, a folder or a glob; local, ``hf://…`` or any fsspec address; ``samples://NAME`` is a bundled sample.
+        path: a file, a folder or a glob; local, ``hf://…`` or any fsspec address; ``samples://NAME`` is a bundled
+            sample.
         name: the source's name in the recipe; becomes the ``source`` column.
         license: licence under which the source offers its texts.
         limit: at most this many candidates per task, rejected ones included; ``None`` for all.
@@ -63,7 +64,8 @@ class PairReader(PipelineStep):
 
         Args:
             folder: the folder that ``files`` are relative to.
-            files: all files of the source, sorted; a reader whose files are independent takes ``files[rank::world_size]``.
+            files: all files of the source, sorted; a reader whose files are independent takes
+                ``files[rank::world_size]``.
             rank: this task's index.
             world_size: number of tasks.
         """
@@ -122,9 +124,7 @@ class PairReader(PipelineStep):
         """The part of a raw record that may be written to the rejects; readers of personal data override it."""
         return record
 
-    def checked(
-        self, location: str, record: Record, read: Callable[[str, dict[str, Any]], Document]
-    ) -> Document:
+    def checked(self, location: str, record: Record, read: Callable[[str, dict[str, Any]], Document]) -> Document:
         """Turn one raw record into a pair, or into a reject when ``read`` raises ``RecordError``.
 
         Args:

@@ -1,8 +1,8 @@
 """Finding a source's files and reading them as lines, so that damage is told apart from a failing disk or network.
 
 A truncated or corrupt archive is a fact about the data: it raises ``DamagedFileError`` after everything before the
-damage was given out, and the reader counts one reject. A failing disk or network is not: its ``OSError`` stops the task,
-because a retry may succeed and half a source must not pass for a whole one.
+damage was given out, and the reader counts one reject. A failing disk or network is not: its ``OSError`` stops the
+task, because a retry may succeed and half a source must not pass for a whole one.
 """
 
 from __future__ import annotations

@@ -13,9 +13,11 @@ _MAX_HEADING_LINES = 3
 _MAX_TITLE_CHARS = 80
 #: A paragraph of this many characters is prose, not part of a title page (Gutenberg wraps at about 70 a line).
 PROSE_CHARS = 200
-#: Prose of this many characters before the first chapter is a text of its own (a letter to the reader, an unmarked first
-#: chapter) and kept; less is a dedication or a note on the edition.
+#: Prose of this many characters before the first chapter is a text of its own (a letter to the reader, an unmarked
+#: first chapter) and kept; less is a dedication or a note on the edition.
 FRONT_MATTER_CHARS = 1_500
+#: Bare numerals number chapters if this much text stands between them on average; stanzas are shorter (characters).
+_SEQUENCE_CHARS = 500
 
 _ROMAN = r"[IVXLC]+"
 _WORDS = (
@@ -40,12 +42,19 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _CONTENTS = re.compile(
-    r"^(?:table\s+of\s+)?contents?(?:\s+of\s+[^\n]{1,40})?[.:]?$|^(?:list\s+of\s+)?illustrations[.:]?$|^目[录錄次]$", re.I
+    r"^(?:table\s+of\s+)?contents?(?:\s+of\s+[^\n]{1,40})?[.:]?$|^(?:list\s+of\s+)?illustrations[.:]?$|^目[录錄次]$",
+    re.I,
 )
-_CHINESE = re.compile(r"^\s*(?:第[一二三四五六七八九十百千零〇两0-90-9]{1,7}[回章节節卷部集篇]|楔子|序言?$|尾声$|尾聲$)")
+_CHINESE = re.compile(
+    r"^\s*(?:第[一二三四五六七八九十百千零〇两0-90-9]{1,7}[回章节節卷部集篇]|楔子|序言?$|尾声$|尾聲$)"
+)
 _BARE = re.compile(rf"^(?P<number>{_ROMAN}|[0-9]{{1,3}})\.?(?P<rest>$|(?<=\.)\s+[A-Z“\"'‘].*)", re.DOTALL)
 _LETTER = re.compile(r"^[A-Z]\.?$")
-_FINISH = re.compile(r"^\W*(?:the\s+end|finis|end\s+of\s+(?:the\s+)?\w+(?:\s+\w+)?)\W*$|^[（(]?全[书書文]?[终終完][)）]?$", re.I)
+_FINISH = re.compile(
+    r"^\W*(?:the\s+end|finis|end\s+of\s+(?:the\s+)?(?:\w+\s+)?(?:book|part|volume|vol\.?|novel|story|act|canto)"
+    r"(?:\s+\w+)?)\W*$|^[（(]?全[书書文]?[终終完][)）]?$",
+    re.I,
+)
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 
@@ -82,10 +91,10 @@ def sections(blocks: list[Block]) -> list[Section]:
     division: str | None = None
     listing = False
     for index, block in enumerate(blocks):
-        if _CONTENTS.match(block.text):
+        if _CONTENTS.match(block.text.strip()):
             listing = True
             continue
-        if _is_listing(block) or (listing and _is_entry(block) and not is_heading(block.text)):
+        if _is_listing(block) or (listing and _is_entry(block) and not (index in numbered or is_heading(block.text))):
             continue
         if index in numbered or is_heading(block.text):
             title = " ".join(block.text.split())
@@ -94,6 +103,7 @@ def sections(blocks: list[Block]) -> list[Section]:
             elif division:
                 title = f"{division} / {title}"
             found.append(Section(title))
+            listing = False
             continue
         listing = False
         found[-1].blocks.append(block)
@@ -103,19 +113,22 @@ def sections(blocks: list[Block]) -> list[Section]:
 
 
 def is_heading(text: str) -> bool:
-    """Whether a paragraph is a heading by its words alone: ``CHAPTER I. The Key``, ``Book 2``, ``PREFACE``, ``第三回``."""
-    if len(text) > MAX_HEADING_CHARS or text.count("\n") >= _MAX_HEADING_LINES:
+    """Whether a paragraph is a heading by its words: ``CHAPTER I. The Key``, ``Book 2``, ``PREFACE``, ``第三回``."""
+    text = text.strip()
+    if not text or len(text) > MAX_HEADING_CHARS or text.count("\n") >= _MAX_HEADING_LINES:
         return False
     if _CHINESE.match(text):
         return text.count("\n") == 0 and len(text) <= MAX_HEADING_CHARS // 2 and not text.rstrip().endswith(("。", "”"))
     if numbered := _NUMBERED.match(text):
         # "Part one of the plan …" is prose: a heading shouts or stands in title case.
-        return numbered["kind"][0].isupper() and (not numbered["rest"].strip() or not text.rstrip().endswith((",", ";")))
+        return numbered["kind"][0].isupper() and (
+            not numbered["rest"].strip() or not text.rstrip().endswith((",", ";"))
+        )
     return bool((_NAMED.match(text) or _ORDINAL_FIRST.match(text)) and text[0].isupper())
 
 
 def split_heading_line(text: str) -> tuple[str, str] | None:
-    """Part a heading from the paragraph that follows it without a blank line; ``None`` if the text is not such a pair."""
+    """Part a heading from the paragraph glued to it; ``None`` if the text is not such a pair."""
     first, _, rest = text.partition("\n")
     if not rest or not is_heading(first.strip()) or any(is_heading(line.strip()) for line in rest.split("\n")):
         return None
@@ -123,7 +136,7 @@ def split_heading_line(text: str) -> tuple[str, str] | None:
 
 
 def _sequence_headings(blocks: list[Block]) -> set[int]:
-    """Places of bare numerals and letters that count up (I, II, III …; 1, 2, 3 …; A, B, C …): only then are they headings.
+    """Places of bare numerals and letters that count up (I, II …; 1, 2 …; A, B, C …): only then are they headings.
 
     Numerals may begin again in a new part. Without a II after the I, a lone "I" is a word.
     """
@@ -134,28 +147,34 @@ def _sequence_headings(blocks: list[Block]) -> set[int]:
         for index, block in enumerate(blocks):
             value = _sequence_value(block.text, kind)
             if value == 1:
-                result.update(_long_enough(run, kind))
+                result.update(_chapters_of(run, kind, blocks))
                 run, last = [index], 1
             elif value and last and (value == last + 1 or (kind == "letter" and value > last)):
                 run.append(index)
                 last = value
-        result.update(_long_enough(run, kind))
+        result.update(_chapters_of(run, kind, blocks))
     return result
 
 
-def _long_enough(run: list[int], kind: str) -> list[int]:
-    return run if len(run) >= (3 if kind == "letter" else 2) else []
+def _chapters_of(run: list[int], kind: str, blocks: list[Block]) -> list[int]:
+    """The run, if it is long enough to count up and what stands between is longer than a stanza."""
+    if len(run) < (3 if kind == "letter" else 2):
+        return []
+    between = sum(len(block.text) for block in blocks[run[0] : run[-1]]) / (len(run) - 1)
+    return run if between >= _SEQUENCE_CHARS else []
 
 
 def _sequence_value(text: str, kind: str) -> int:
     """The place of a bare heading in its sequence, from 1; 0 if the text is none of this kind."""
+    text = text.strip()
     if kind == "letter":
         return ord(text[0]) - ord("A") + 1 if _LETTER.match(text) else 0
     if len(text) > _MAX_TITLE_CHARS or not (found := _BARE.match(text)):
         return 0
     number = found["number"]
     if kind == "arabic":
-        return int(number) if number.isdigit() else 0
+        # "1. A rule" is an item of a list; "I. A SCANDAL" is a heading.
+        return int(number) if number.isdigit() and not found["rest"] else 0
     return 0 if number.isdigit() else _roman(number)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 #: A line break counts as deliberate if the next word would have fitted with this many characters to spare.
 _SLACK_CHARS = 8
@@ -15,15 +16,22 @@ _USUAL_WIDTH = 70
 _MEASURED_LINES = 20
 #: Line lengths beyond this are not wrapped at all: each line is a paragraph already (characters).
 _UNWRAPPED_WIDTH = 120
-_ORNAMENT = re.compile(r"^[\s*·•⁂~_=—–\-.oO#+]+$")
+_ORNAMENT = re.compile(r"^[\s*·•⁂~_=—–\-.#+]+$")
 #: How a scene break is written, whatever ornaments the file has.
 SCENE_BREAK = "* * *"
+#: Typists put two spaces after a full stop.
+_SENTENCE_GAP = re.compile(r"(?<=\S) {2,}(?=\S)")
 _CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph as it will stand in a passage; ``raw`` keeps the file's lines for the recognition of headings."""
+    """A paragraph as it will stand in a passage.
+
+    Attributes:
+        text: one line for prose, several for verse and indented text.
+        keeps_lines: whether the file's line breaks were kept.
+    """
 
     text: str
     keeps_lines: bool
@@ -79,16 +87,16 @@ def _keeps_lines(lines: list[str], width: int) -> bool:
         return True
     breaks = len(lines) - 1
     deliberate = 0
-    for line, after in zip(lines, lines[1:], strict=False):
+    for line, after in pairwise(lines):
         if len(line) + 1 + len(after.split()[0]) + _SLACK_CHARS <= width:
             deliberate += 1
     return deliberate / breaks >= _VERSE_SHARE
 
 
 def _joined(lines: list[str]) -> str:
-    text = lines[0]
-    for line in lines[1:]:
-        dashed = text.endswith(("-", "—")) or line.startswith(("--", "—"))
-        chinese = _CHINESE.match(text[-1]) and _CHINESE.match(line[0])
-        text = f"{text}{line}" if dashed or chinese else f"{text} {line}"
-    return text
+    pieces = [lines[0]]
+    for before, line in pairwise(lines):
+        dashed = before.endswith(("-", "—")) or line.startswith(("--", "—"))
+        chinese = _CHINESE.match(before[-1]) and _CHINESE.match(line[0])
+        pieces += [line] if dashed or chinese else [" ", line]
+    return _SENTENCE_GAP.sub(" ", "".join(pieces))

@@ -73,13 +73,13 @@ class Book:
 
 
 def decode(raw: bytes) -> tuple[str, str]:
-    """The text of a file: strictly UTF-8 with or without byte-order mark, else a Western code page.
+    r"""The text of a file: strictly UTF-8 with or without byte-order mark, else a Western code page.
 
     Args:
         raw: the whole file.
 
     Returns:
-        The text with ``\\n`` line ends, and the encoding's name. Files announced as ISO-8859-1 that use the code points
+        The text with ``\n`` line ends, and the encoding's name. Files announced as ISO-8859-1 that use the code points
         it leaves empty are Windows-1252.
 
     Raises:
@@ -106,10 +106,10 @@ def has_licence_text(text: str) -> bool:
 
 
 def cut_book(text: str) -> Book:
-    """Take header and licence off a book.
+    r"""Take header and licence off a book.
 
     Args:
-        text: the whole file, lines ending in ``\\n``.
+        text: the whole file, lines ending in ``\n``.
 
     Returns:
         The book's body and the facts of its header.
@@ -122,7 +122,9 @@ def cut_book(text: str) -> Book:
     lines = text.split("\n")
     start, end = _find_markers(lines)
     if start is None and end is None and has_licence_text(text):
-        raise RecordError("no_gutenberg_markers", "mentions Project Gutenberg, but no start or end marker is recognised")
+        raise RecordError(
+            "no_gutenberg_markers", "mentions Project Gutenberg, but no start or end marker is recognised"
+        )
     body = without_credits("\n".join(lines[start or 0 : end]))
     if (start is None) != (end is None) and has_licence_text(body):
         lacking = "start" if start is None else "end"
@@ -202,7 +204,7 @@ def without_credits(body: str) -> str:
 
 
 def without_editorial_brackets(body: str) -> str:
-    """Remove ``[Illustration …]``, ``[Footnote …]``, ``[Transcriber's note …]`` and the marks that point at footnotes."""
+    """Remove ``[Illustration …]``, ``[Footnote …]``, ``[Transcriber's note …]`` and the marks of footnotes."""
     labels = {found[1] for found in _FOOTNOTE_LABEL.finditer(body)}
     pieces = []
     position = 0

@@ -1,6 +1,6 @@
-"""Turning the two written forms of r/WritingPrompts back into plain text: Reddit's Markdown, and tokenised tables.
+r"""Turning the two written forms of r/WritingPrompts back into plain text: Reddit's Markdown, and tokenised tables.
 
-Dumps hold Markdown with HTML entities (``&gt;``, ``\\*``); the tables on the Hub hold text that was split into tokens
+Dumps hold Markdown with HTML entities (``&gt;``, ``\*``); the tables on the Hub hold text that was split into tokens
 (``[ WP ] You 're late , `` said Ann . <newline>``), as made for Fan et al. 2018.
 """
 
@@ -9,10 +9,13 @@ from __future__ import annotations
 import html
 import re
 
+#: How a prompt becomes a request; the prompt follows (after the paper's Figure 2, in our own words).
+STORY_REQUEST = "Please write a compelling short story that takes up this writing prompt:\n\n"
+
 #: Tags that r/WritingPrompts puts in front of a title, or behind it; ``None`` of them is part of the prompt.
 _TAG = r"[\[(]\s*([A-Za-z]{2,8})\s*[\])]"
 _TAG_BEFORE = re.compile(rf"^\s*{_TAG}\s*[:\-–—]?\s*")
-_TAG_AFTER = re.compile(r"\s*\[\s*([A-Za-z]{2})\s*\]\s*$")
+_TAG_AFTER = re.compile(r"\[ ?([A-Za-z]{2}) ?\]$")
 #: Round brackets open many ordinary titles; only these count as tags there.
 _KNOWN_TAGS = frozenset(
     {"WP", "SP", "EU", "CW", "TT", "RF", "IP", "MP", "PM", "PI", "OT", "CC", "CM", "MOD", "MODPOST", "META", "SATCHAT"}
@@ -25,17 +28,17 @@ NOT_PROMPTS = ("OT", "PI", "CC", "MOD", "MODPOST", "META", "SATCHAT")
 _TWICE_ESCAPED = re.compile(r"&(?:#x200B|#8203|nbsp|amp|lt|gt|quot|#39);", re.IGNORECASE)
 _BACKSLASH = re.compile(r"\\([\\`*_{}\[\]()#+\-.!~>^|&\"'])")
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
-_SPACES_AT_END = re.compile(r"[ \t]+$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
-_NEWLINE_TOKEN = re.compile(r" *(?:<newline>|<nl>) *", re.IGNORECASE)
+_SPACES = re.compile(r"[ \t]+")
+_NEWLINE_TOKEN = re.compile(r" ?(?:<newline>|<nl>) ?", re.IGNORECASE)
 _BRACKET_TOKENS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 _NOT = re.compile(r"(?<=\w) (n['’]t)\b", re.IGNORECASE)
 _CLITIC = re.compile(r"(?<=[\w.)]) (['’](?:s|re|ve|ll|d|m))\b", re.IGNORECASE)
 _TWO_WORDS = re.compile(r"\b(gon|wan|got|gim|lem) (na|ta|me)\b", re.IGNORECASE)
 _JOINED = {"gonna", "wanna", "gotta", "gimme", "lemme"}
-_BEFORE_CLOSING = re.compile(r" +(?=(?:[,.;:!?%)\]}…]|\.\.\.)(?![\w(\[]))")
-_AFTER_OPENING = re.compile(r"(?<![^\s(\[{])([(\[{$£€]) +(?=\S)")
+_BEFORE_CLOSING = re.compile(r" (?=(?:[,.;:!?%)\]}…]|\.\.\.)(?![\w(\[]))")
+_AFTER_OPENING = re.compile(r"(?<![^\s(\[{])([(\[{$£€]) (?=\S)")
 
 
 def split_tag(title: str) -> tuple[str | None, str]:
@@ -50,7 +53,7 @@ def split_tag(title: str) -> tuple[str | None, str]:
     before = _TAG_BEFORE.match(title)
     if before and (title.lstrip()[0] == "[" or before[1].upper() in _KNOWN_TAGS):
         return before[1].upper(), title[before.end() :].strip()
-    after = _TAG_AFTER.search(title)
+    after = _TAG_AFTER.search(title.rstrip())
     if after and after[1].upper() in _KNOWN_TAGS:
         return after[1].upper(), title[: after.start()].strip()
     return None, title.strip()
@@ -66,7 +69,8 @@ def from_markdown(text: str) -> str:
     text = _INVISIBLE.sub("", text).replace("\u00a0", " ")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _BACKSLASH.sub(r"\1", text)
-    return _BLANK_LINES.sub("\n\n", _SPACES_AT_END.sub("", text)).strip()
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", text).strip()
 
 
 def without_author(text: str, author: str) -> str:
@@ -83,15 +87,16 @@ def from_tokens(text: str) -> str:
 
     What splitting lost cannot all be known; lone straight quotes open and close in turn within a line.
     """
-    text = _NEWLINE_TOKEN.sub("\n", text)
+    # Runs of spaces first: the patterns below would look at a long run once for each of its spaces.
+    text = _NEWLINE_TOKEN.sub("\n", _SPACES.sub(" ", text))
     return _BLANK_LINES.sub("\n\n", "\n".join(_line_from_tokens(line) for line in text.split("\n"))).strip()
 
 
 def _line_from_tokens(line: str) -> str:
     for token, bracket in _BRACKET_TOKENS.items():
         line = line.replace(token, bracket)
-    line = re.sub(r"(?:^|(?<=\s))``\s*", '"', line)
-    line = re.sub(r"\s*''(?=\s|$)", '"', line)
+    line = re.sub(r"(?:^|(?<=\s))`` ?", '"', line)
+    line = re.sub(r" ?''(?=\s|$)", '"', line)
     line = _NOT.sub(r"\1", line)
     line = _CLITIC.sub(r"\1", line)
     line = _TWO_WORDS.sub(lambda m: m[1] + m[2] if (m[1] + m[2]).lower() in _JOINED else m[0], line)
@@ -108,9 +113,13 @@ def _close_quotes(line: str, quote: str) -> str:
     count = len(lone.findall(line))
     if not count:
         return line
-    pieces = lone.split(line)
-    result = pieces[0]
-    for index, piece in enumerate(pieces[1:]):
+    first, *pieces = lone.split(line)
+    result = [first]
+    for index, piece in enumerate(pieces):
         opens = index % 2 == 0 and index + 1 < count
-        result = f"{result}{quote}{piece.lstrip()}" if opens else f"{result.rstrip()}{quote}{piece}"
-    return result
+        if opens:
+            result += [quote, piece.lstrip()]
+        else:
+            result[-1] = result[-1].rstrip()
+            result += [quote, piece]
+    return "".join(result)

@@ -1,4 +1,4 @@
-"""r/WritingPrompts: Reddit dumps of submissions and comments, and the tokenised tables on the Hub.
+"""r/WritingPrompts from Reddit's own records: dumps of submissions and comments.
 
 The title of a submission is the prompt, a top-level comment is a story, upvotes are the quality proxy. Nobody's user
 name leaves this file.
@@ -18,13 +18,18 @@ from datatrove.io import DataFolder
 
 from deepwriting.errors import SourceError
 from deepwriting.sources.base import PairReader, Record
-from deepwriting.sources.fields import RecordError, flag_field, identifier, integer_field, optional_text, text_field
-from deepwriting.sources.fields import require as require_columns
+from deepwriting.sources.fields import (
+    RecordError,
+    flag_field,
+    identifier,
+    integer_field,
+    optional_text,
+    require,
+    text_field,
+)
 from deepwriting.sources.files import COMPRESSIONS
-from deepwriting.sources.reddit_text import NOT_PROMPTS, from_markdown, from_tokens, split_tag, without_author
+from deepwriting.sources.reddit_text import NOT_PROMPTS, STORY_REQUEST, from_markdown, split_tag, without_author
 
-#: How a prompt becomes a request; the prompt follows (after the paper's Figure 2, in our own words).
-STORY_REQUEST = "Please write a compelling short story that takes up this writing prompt:\n\n"
 #: Reddit counts the writer's own vote as 1: a story of 2 convinced at least one reader. Stricter recipes ask for more.
 DEFAULT_MIN_SCORE = 2
 #: What Reddit leaves in place of a text that is gone.
@@ -123,10 +128,8 @@ class WritingPromptsDump(PairReader):
     def _add_prompt(self, location: str, record: dict[str, Any], prompts: dict[str, _Prompt]) -> Document | None:
         """Remember a submission; the reject if it is not one."""
         try:
-            require_columns(record, "id", "title")
-            submission = _submission_id(record)
-            if submission is None:
-                raise RecordError("wrong_type", f"id is {type(record['id']).__name__}, not a Reddit id")
+            require(record, "id", "title")
+            submission = _required_id(record)
             tag, text = split_tag(from_markdown(text_field(record, "title", empty="empty_query")))
             subreddit = optional_text(record, "subreddit")
             if self.subreddit and subreddit and subreddit.lower() != self.subreddit.lower():
@@ -166,7 +169,7 @@ class WritingPromptsDump(PairReader):
 
     def _judged(self, record: dict[str, Any], prompts: dict[str, _Prompt]) -> tuple[str, _Prompt, str, int]:
         """Submission id, prompt, story and score of a comment that is a story; otherwise the reason why it is not."""
-        require_columns(record, "id", "link_id", "parent_id", "body", "score")
+        require(record, "id", "link_id", "parent_id", "body", "score")
         link = text_field(record, "link_id", empty="missing_prompt")
         parent = text_field(record, "parent_id", empty="not_top_level")
         body = text_field(record, "body", empty="empty_answer")
@@ -216,48 +219,6 @@ class WritingPromptsDump(PairReader):
         )
 
 
-class WritingPromptsTable(PairReader):
-    """Stories from tables with ``prompt`` and ``story`` columns (JSON lines or Parquet), tokenised or not.
-
-    Args:
-        path: a file, a folder or a glob.
-        name: the source's name.
-        license: licence of the texts.
-        limit: at most this many candidates per task.
-        skip_tags: tags of threads that hold no stories.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        *,
-        name: str,
-        license: str,  # noqa: A002
-        limit: int | None = None,
-        skip_tags: Sequence[str] = NOT_PROMPTS,
-    ):
-        super().__init__(path, name=name, license=license, limit=limit)
-        self.skip_tags = frozenset(tag.upper() for tag in skip_tags)
-
-    def candidates(self, folder: DataFolder, files: list[str], rank: int, world_size: int) -> Iterator[Document]:
-        """Yield one document for each row."""
-        for file in files[rank::world_size]:
-            for location, record in self.records(folder, file):
-                yield self.checked(location, record, self._read)
-
-    def _read(self, location: str, record: dict[str, Any]) -> Document:
-        require_columns(record, "prompt", "story")
-        tag, prompt = split_tag(from_tokens(text_field(record, "prompt", empty="empty_query")))
-        story = from_tokens(text_field(record, "story", empty="empty_answer"))
-        if tag in self.skip_tags:
-            raise RecordError("not_a_prompt", f"the thread is tagged [{tag}]")
-        if not prompt:
-            raise RecordError("empty_query", "prompt holds nothing but a tag")
-        if not story:
-            raise RecordError("empty_answer", "story holds nothing but line breaks")
-        return self.pair(STORY_REQUEST + prompt, story, identifier(record, "id") or location, tag=tag)
-
-
 def dump_files(files: list[str]) -> tuple[list[str], list[str]]:
     """Tell a dump's files of submissions from those of comments by name; others are left out.
 
@@ -288,6 +249,13 @@ def _owner(location: str, record: Record) -> str:
 def _submission_id(record: Mapping[str, Any]) -> str | None:
     own = identifier(record, "id")
     return own.removeprefix("t3_") if own else None
+
+
+def _required_id(record: Mapping[str, Any]) -> str:
+    submission = _submission_id(record)
+    if submission is None:
+        raise RecordError("wrong_type", f"id is {type(record['id']).__name__}, not a Reddit id")
+    return submission
 
 
 def _task_of(owner: str, world_size: int) -> int:
