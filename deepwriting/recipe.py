@@ -138,7 +138,9 @@ class SearchSection(Section):
     unclosed: Literal["refuse", "trim"] = Field("refuse", description="what becomes of a text cut off by its limit")
     min_gain: float = Field(0.0, ge=0, description="what an edit must gain beyond the scorer's noise (nats)")
     copy_min_run: Positive = Field(MIN_RUN, description="a verbatim run of the answer counts from this length (words)")
-    max_copy_ratio: Share = Field(MAX_COPY_RATIO, description="share of the answer that may stand verbatim in the thinking")
+    max_copy_ratio: Share = Field(
+        MAX_COPY_RATIO, description="share of the answer that may stand verbatim in the thinking"
+    )
     max_copy_run: Positive = Field(MAX_COPIED_RUN, description="longest verbatim run allowed (words)")
     max_repetition: Share = Field(MAX_TOP_SHARE, description="top-3 n-gram share above which a text is degenerate")
     concurrency: Positive = Field(32, description="searches in flight at the same time, per task")
@@ -163,10 +165,14 @@ class FiltersSection(Section):
 
     repetition_n: Positive = Field(NGRAM_SIZE, description="length of the counted n-grams (words)")
     max_repetition: Share = Field(MAX_TOP_SHARE, description="top-3 n-gram share above which a row is flagged")
-    tail_fraction: Annotated[float, Field(gt=0, le=1)] = Field(TAIL_FRACTION, description="the end of the thinking that is looked at")
+    tail_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        TAIL_FRACTION, description="the end of the thinking that is looked at"
+    )
     max_end_patterns: Annotated[int, Field(ge=0)] = Field(0, description="thinking patterns allowed in that end")
     copy_min_run: Positive = Field(MIN_RUN, description="a verbatim run of the answer counts from this length (words)")
-    max_copy_ratio: Share = Field(MAX_COPY_RATIO, description="share of the answer that may stand verbatim in the thinking")
+    max_copy_ratio: Share = Field(
+        MAX_COPY_RATIO, description="share of the answer that may stand verbatim in the thinking"
+    )
     max_copy_run: Positive = Field(MAX_COPIED_RUN, description="longest verbatim run allowed (words)")
 
 

@@ -51,7 +51,9 @@ class Column:
 TEXT_COLUMNS = (
     Column("row_id", "string", "Stable id: the pair's id and the rollout index."),
     Column("query", "string", "The writing request x."),
-    Column("thinking", "string", "The trajectory z found by the search: first-person planning that leads to the answer."),
+    Column(
+        "thinking", "string", "The trajectory z found by the search: first-person planning that leads to the answer."
+    ),
     Column("answer", "string", "The known-good solution y, written before any search."),
     Column("category", "string", "One of 25 categories, the most likely one given the query."),
     Column("domain", "string", "The domain that the category belongs to."),
@@ -71,7 +73,9 @@ SEARCH_COLUMNS = (
     Column("scorer", "string", "Model that scored the answer."),
     Column("scorer_revision", "string", "Revision or checksum of the scorer."),
     Column("score_no_thinking", "float32", "Search score of the answer with empty thinking (clipped mean NLL, nats)."),
-    Column("score_before", "float32", "Search score of the answer given the initial thinking (clipped mean NLL, nats)."),
+    Column(
+        "score_before", "float32", "Search score of the answer given the initial thinking (clipped mean NLL, nats)."
+    ),
     Column("score_after", "float32", "Search score of the answer given the final thinking (clipped mean NLL, nats)."),
     Column("perplexity_no_thinking", "float32", "True perplexity of the answer with empty thinking, exp(mean NLL)."),
     Column("perplexity_before", "float32", "True perplexity of the answer given the initial thinking, exp(mean NLL)."),
@@ -89,7 +93,9 @@ SEARCH_COLUMNS = (
 #: Columns that the annotating filters fill.
 ANNOTATION_COLUMNS = (
     Column("repetition", "float32", "Share of the thinking's n-grams taken by its three most frequent ones (0 to 1)."),
-    Column("thinking_patterns", "pattern_counts", "Thinking patterns such as 'wait' or 'maybe' and how often each occurs."),
+    Column(
+        "thinking_patterns", "pattern_counts", "Thinking patterns such as 'wait' or 'maybe' and how often each occurs."
+    ),
     Column("thinking_pattern_count", "int32", "Occurrences of thinking patterns in the whole thinking."),
     Column("end_pattern_count", "int32", "Occurrences of thinking patterns in the last tenth of the thinking."),
     Column("copy_ratio", "float32", "Share of the answer's words that stand verbatim in the thinking, in long runs."),
@@ -103,7 +109,9 @@ DECISION_COLUMNS = (
     Column("keep", "bool", "Whether the default config holds the row."),
     Column("drop_reasons", "strings", "Why the default config leaves the row out; empty for kept rows."),
     Column("initial_thinking", "string", "The initial trajectory, before any search step."),
-    Column("segments", "segments", "The trajectory segment by segment: initial text, final text, whether it was edited."),
+    Column(
+        "segments", "segments", "The trajectory segment by segment: initial text, final text, whether it was edited."
+    ),
 )
 
 #: The published row: config ``default``.

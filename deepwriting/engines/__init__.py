@@ -1,12 +1,12 @@
 """Engines: who samples text and who scores it.
 
-    base.py                 the interface, and what a sample and a score are
-    transformers_engine.py  a transformers model in this process (CPU, CUDA, MPS)
-    models.py               from a model's name to files: embedded, local, Hub
-    placement.py            device and dtype
-    forward.py, prefixes.py one model pass, reusing the prefixes that are known already
-    decoder.py, slots.py    sampling many sequences at once
-    drawing.py              the next token, seeded for each sequence
+base.py                 the interface, and what a sample and a score are
+transformers_engine.py  a transformers model in this process (CPU, CUDA, MPS)
+models.py               from a model's name to files: embedded, local, Hub
+placement.py            device and dtype
+forward.py, prefixes.py one model pass, reusing the prefixes that are known already
+decoder.py, slots.py    sampling many sequences at once
+drawing.py              the next token, seeded for each sequence
 """
 
 from __future__ import annotations

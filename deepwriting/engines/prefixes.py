@@ -104,9 +104,7 @@ def cache_from(prefix: Prefix | None, batch: int, config: Any) -> Any:
 def prefix_from(cache: Any, ids: Ids) -> Prefix:
     """The prefix that a one-row cache holds after ``ids`` went through the model; a copy."""
     tokens = len(ids)
-    layers = tuple(
-        (layer.keys[:1, :, :tokens].clone(), layer.values[:1, :, :tokens].clone()) for layer in cache.layers
-    )
+    layers = tuple((layer.keys[:1, :, :tokens].clone(), layer.values[:1, :, :tokens].clone()) for layer in cache.layers)
     return Prefix(ids.copy(), layers)
 
 

@@ -143,7 +143,16 @@ class TransformersEngine:
         def work(future: asyncio.Future[Any]) -> None:
             self._decoder.submit(
                 SampleRequest(
-                    ids, n, max_tokens, temperature, top_p, top_k, frequency_penalty, tuple(stop), seed, shared,
+                    ids,
+                    n,
+                    max_tokens,
+                    temperature,
+                    top_p,
+                    top_k,
+                    frequency_penalty,
+                    tuple(stop),
+                    seed,
+                    shared,
                     done=lambda completions: _resolve(future, completions),
                 )  # fmt: skip
             )
@@ -195,7 +204,9 @@ class TransformersEngine:
 
     def _check_context(self, tokens: int) -> None:
         if tokens > self._info.context_tokens:
-            raise ContextOverflowError(f"{tokens} tokens do not fit into {self._info.context_tokens} of {self._info.model}")
+            raise ContextOverflowError(
+                f"{tokens} tokens do not fit into {self._info.context_tokens} of {self._info.model}"
+            )
 
     async def _submit(self, work: Callable[[asyncio.Future[Any]], None]) -> Any:
         """Have the worker thread do ``work``, which resolves the future it is given, and wait for the result."""

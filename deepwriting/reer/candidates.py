@@ -65,6 +65,8 @@ def parse_refinement(started: str, completion: Completion, unclosed: str) -> Pro
         completion: what the model wrote; its stop string is </refine>.
         unclosed: ``refuse`` or ``trim`` a text that its length limit cut off.
     """
+    if not completion.text.strip():
+        return Proposal("", "empty")
     turn = started + completion.text
     _, tag, text = turn.rpartition("<refine>")
     if not tag:

@@ -35,8 +35,8 @@ from deepwriting.reer.scoring import Score, SolutionScorer
 from deepwriting.reer.segments import Trajectory, split_segments
 from deepwriting.schema import row_id
 
-#: Where a direct refinement ends besides its closing tag: a segment is one paragraph.
-PARAGRAPH_END = "\n\n"
+#: Where a refinement that the prompt has begun ends besides its closing tag: with its paragraph.
+PARAGRAPH_END = "\n"
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,7 @@ class LocalSearch:
         try:
             state = await run.begin()
             if isinstance(state, Skipped):
-                self.journal.write(
-                    "end", row, skipped=state.reason, detail=state.detail, refusals=dict(state.refusals)
-                )
+                self.journal.write("end", row, skipped=state.reason, detail=state.detail, refusals=dict(state.refusals))
                 return state
             reason = await run.refine(state)
         except ContextOverflowError as error:
@@ -289,8 +287,8 @@ class _Run:
             after=best.after(index), opening=opening_words(segment),
             trigger=random.Random(seed).choice(phrases) if phrases else "",
         )  # fmt: skip
-        direct = "<refine>" in prompt.assistant
-        stop = ("</refine>", PARAGRAPH_END) if direct else ("</refine>",)
+        begun = "<refine>" in prompt.assistant
+        stop = ("</refine>", PARAGRAPH_END) if begun else ("</refine>",)
         completions = await self._sample(prompt, settings.candidates, settings.max_segment_tokens, stop, seed)
         others = (*best.segments[:index], *best.segments[index + 1 :])
         proposals: list[Proposal] = []

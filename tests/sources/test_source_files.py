@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
@@ -15,7 +16,7 @@ from deepwriting.sources.files import DamagedFileError, find_files, read_lines
 
 LINES = [f'{{"n": {number}, "t": "{number**7}"}}'.encode() for number in range(5000)]
 PLAIN = b"\n".join(LINES) + b"\n"
-PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstandard.compress}
+PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstandard.compress}
 
 
 def test_a_folder_gives_its_files_sorted_and_only_those_of_the_layout(tmp_path: Path) -> None:

@@ -1,0 +1,290 @@
+"""Running a recipe: which stages have to run, in which order, on which executor, and whether rows were lost.
+
+For each stage: finished under the same settings → skipped; begun under the same settings → continued; anything under
+other settings → refused, unless it is to be redone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.utils.stats import PipelineStats
+
+from deepwriting.errors import CountsError, RunError, SourceError, StageChangedError, StageMissingError
+from deepwriting.recipe import Recipe, settings_hash
+from deepwriting.rundir import Counts, RunFolder, StageFolder, StageRecord, Stopwatch
+from deepwriting.stages import STAGE_NAMES, STAGES, Stage, StageContext
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What will become of a stage.
+
+    Attributes:
+        stage: the stage.
+        context: recipe, folder, and the settings hash.
+        action: ``skip``, ``run`` or ``continue``.
+    """
+
+    stage: Stage
+    context: StageContext
+    action: str
+
+
+class Watcher:
+    """Gets told how a run goes; the command line draws it."""
+
+    def stage_started(self, planned: Planned, total: int | None) -> None:
+        """A stage begins; ``total`` rows are expected if that is known."""
+
+    def stage_finished(self, planned: Planned, record: StageRecord) -> None:
+        """A stage has finished, or had finished before."""
+
+
+def plan(
+    recipe: Recipe,
+    run: RunFolder,
+    *,
+    until: str | None = None,
+    start: str | None = None,
+    redo: str | None = None,
+) -> list[Planned]:
+    """Decide what each stage needs.
+
+    Args:
+        recipe: the recipe.
+        run: the run's folder.
+        until: last stage to run.
+        start: first stage to run; the ones before must have finished.
+        redo: this stage and all behind it are done anew.
+
+    Raises:
+        StageChangedError: if a stage has results under other settings.
+        StageMissingError: if a stage before ``start`` has not finished.
+    """
+    planned, upstream = [], ""
+    redoing, started = False, start is None
+    for stage in STAGES:
+        settings = stage_settings(stage, recipe)
+        digest = settings_hash({"settings": settings, "upstream": upstream})
+        context = StageContext(recipe, run, digest)
+        record = run.stage(stage.name).record()
+        started = started or stage.name == start
+        redoing = redoing or stage.name == redo
+        if redoing or record is None:
+            action = "run"
+        elif record.settings_hash != digest:
+            raise StageChangedError(_changed(stage, record, settings))
+        else:
+            action = "skip" if record.state == "finished" else "continue"
+        if not started and action != "skip":
+            raise StageMissingError(f"stage {stage.name!r} has not finished, and --from {start} would leave it out")
+        planned.append(Planned(stage, context, action))
+        upstream = digest
+        if stage.name == until:
+            break
+    return planned
+
+
+def stage_settings(stage: Stage, recipe: Recipe) -> dict[str, Any]:
+    """Everything that decides a stage's outcome, its version and its number of tasks included; JSON values."""
+    settings = {"version": stage.version, "tasks": stage.tasks(recipe), **stage.settings(recipe)}
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
+
+
+def _changed(stage: Stage, record: StageRecord, settings: dict[str, Any]) -> str:
+    old, new = dict(_flat(record.settings)), dict(_flat(settings))
+    changes = [
+        f"{key} was {old.get(key, 'absent')!r}, is {new.get(key, 'absent')!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key, "absent") != new.get(key, "absent")
+    ]
+    what = "; ".join(changes[:3]) if changes else "a stage before it changed"
+    return f"stage {stage.name!r} is {record.state} under other settings: {what}"
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _flat(item, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{key}[{index}]")
+    else:
+        yield key, value
+
+
+def run_recipe(
+    recipe: Recipe,
+    recipe_text: str,
+    folder: Path,
+    *,
+    until: str | None = None,
+    start: str | None = None,
+    redo: str | None = None,
+    watcher: Watcher | None = None,
+) -> list[StageRecord]:
+    """Run a recipe in its folder.
+
+    Args:
+        recipe: the recipe.
+        recipe_text: its text, kept beside the results.
+        folder: the run's folder.
+        until: last stage to run.
+        start: first stage to run.
+        redo: stage to do anew, with all behind it.
+        watcher: gets told how it goes.
+
+    Returns:
+        The records of all stages up to ``until``.
+
+    Raises:
+        RunError: if the run cannot go on; see its subclasses.
+        SourceError: if a source cannot be read.
+        EngineError: if a model cannot be loaded.
+    """
+    watcher = watcher or Watcher()
+    run = RunFolder(folder)
+    records = []
+    with run.locked():
+        planned = plan(recipe, run, until=until, start=start, redo=redo)
+        if redo is not None:
+            for name in STAGE_NAMES[STAGE_NAMES.index(redo) :]:
+                run.stage(name).remove()
+        (folder / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
+        for item in planned:
+            if item.action == "skip":
+                record = run.stage(item.stage.name).record()
+                assert record is not None
+            else:
+                record = run_stage(item, watcher)
+            watcher.stage_finished(item, record)
+            records.append(record)
+    return records
+
+
+def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
+    """Run one stage on the local executor and check its counts.
+
+    Raises:
+        CountsError: if rows were lost or invented.
+        RunError: if no row is left.
+    """
+    stage, context = planned.stage, planned.context
+    folder, recipe, watch = context.run.stage(stage.name), context.recipe, Stopwatch()
+    before = folder.record() if planned.action == "continue" else None
+    earlier = before.seconds if before else 0.0
+    if before is None:
+        folder.remove()
+    record = StageRecord(stage.name, context.settings_hash, stage_settings(stage, recipe), "running", earlier)
+    folder.save(record)
+    expected = _rows_in(stage, context)
+    watcher.stage_started(planned, expected)
+    tasks = stage.tasks(recipe)
+    executor = QuietExecutor(
+        pipeline=stage.steps(context),
+        tasks=tasks,
+        workers=min(tasks, recipe.execution.workers),
+        logging_dir=str(folder.logs),
+    )
+    try:
+        executor.run()
+        record.counts = _counted(folder, expected)
+        _check(stage, record.counts)
+        record.facts = stage.facts(context)
+        record.state = "finished"
+    finally:
+        record.seconds = earlier + watch.seconds
+        folder.save(record)
+    return record
+
+
+def _rows_in(stage: Stage, context: StageContext) -> int | None:
+    index = STAGE_NAMES.index(stage.name)
+    if index == 0:
+        return None
+    record = context.run.stage(STAGE_NAMES[index - 1]).record()
+    return record.counts.rows_out if record else None
+
+
+def _counted(folder: StageFolder, expected: int | None) -> Counts:
+    counts = folder.counted()
+    counts.rows_in = expected if expected is not None else _candidates(folder)
+    return counts
+
+
+def _candidates(folder: StageFolder) -> int:
+    """Candidates that the source readers counted, from datatrove's statistics."""
+    total = 0
+    for file in sorted((folder.logs / "stats").glob("*.json")):
+        for step in json.loads(file.read_text(encoding="utf-8")):
+            value = step["stats"].get("candidates", 0)
+            total += value["total"] if isinstance(value, dict) else value
+    return total
+
+
+def _check(stage: Stage, counts: Counts) -> None:
+    if not counts.balanced:
+        raise CountsError(
+            f"stage {stage.name!r} got {counts.rows_in} rows (and made {counts.extra} more), "
+            f"but {counts.rows_out} went on and {counts.rejected} were rejected"
+        )
+    if counts.rows_out == 0:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.reasons.items()) or "it got none"
+        error = SourceError if stage.name == STAGE_NAMES[0] else RunError
+        raise error(f"stage {stage.name!r} has no row left of {counts.rows_in}: {reasons}")
+
+
+class QuietExecutor(LocalPipelineExecutor):  # type: ignore[misc]
+    """datatrove's local executor with its console output in the log files only."""
+
+    def run(self) -> PipelineStats | None:
+        """Run all tasks that have not finished."""
+        with _silence():
+            return super().run()
+
+    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
+        with _silence(), _log_to(Path(self.logging_dir.path) / "deepwriting" / f"task_{rank:05d}.log"):
+            return super()._run_for_rank(rank, local_rank, node_rank)
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    # datatrove binds its console logger to whatever sys.stderr is when a task begins.
+    from datatrove.utils.logging import logger, setup_default_logger
+
+    logger.remove()
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
+        try:
+            yield
+        finally:
+            logger.remove()
+    setup_default_logger()
+
+
+@contextlib.contextmanager
+def _log_to(file: Path) -> Iterator[None]:
+    """Write what deepwriting logs during a task to a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logger, handler = logging.getLogger("deepwriting"), logging.FileHandler(file, mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(level, logging.INFO) if level else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()

@@ -1,0 +1,90 @@
+"""The search as a datatrove step: pairs in, rows out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from pathlib import Path
+
+from datatrove.data import Document
+
+from deepwriting.concurrency import ConcurrentStep
+from deepwriting.recipe import EnginesSection, SearchSection
+from deepwriting.reer.journal import Journal
+from deepwriting.reer.search import Found, LocalSearch
+from deepwriting.schema import row_id
+from deepwriting.steps import reject
+
+
+class ReerSearch(ConcurrentStep):
+    """Searches ``rollouts`` trajectories for every pair; each becomes a row of its own.
+
+    A rollout that could not be searched becomes a rejected row with the search's reason.
+
+    Args:
+        engines: the recipe's engines section.
+        settings: the recipe's search section.
+        seed: the recipe's seed.
+        journal_folder: one journal file a task is kept here.
+        settings_hash: hash of all that decides the outcome; a journal with another one is refused.
+    """
+
+    name = "🔎 REER local search"
+
+    def __init__(
+        self, engines: EnginesSection, settings: SearchSection, *, seed: int, journal_folder: str, settings_hash: str
+    ):
+        super().__init__(settings.concurrency)
+        self.engines = engines
+        self.settings = settings
+        self.seed = seed
+        self.journal_folder = journal_folder
+        self.settings_hash = settings_hash
+
+    def open(self, rank: int) -> None:
+        """Load the engines and open this task's journal."""
+        from deepwriting.engines import get_engine
+        from deepwriting.reer.prompts import load_prompts
+
+        generator, scorer = get_engine(self.engines.generator), get_engine(self.engines.scoring)
+        self._control_tokens = sorted({*generator.control_tokens(), *scorer.control_tokens()})
+        self._journal = Journal(Path(self.journal_folder) / f"{rank:05d}.jsonl", self.settings_hash)
+        self._search = LocalSearch(
+            generator,
+            scorer,
+            load_prompts(self.settings.prompts),
+            self.settings,
+            seed=self.seed,
+            journal=self._journal,
+        )
+
+    def close(self) -> None:
+        """Close the journal; the engines stay for the next stage."""
+        if hasattr(self, "_journal"):
+            self._journal.close()
+
+    async def process(self, doc: Document) -> Iterable[Document]:
+        """Search one pair."""
+        text = f"{doc.metadata['query']}\n{doc.text}"
+        if token := next((t for t in self._control_tokens if t in text), None):
+            return [reject(doc, "control_token", f"the text holds {token!r}, which the model's tokeniser acts on")]
+        return [await self._rollout(doc, rollout) for rollout in range(self.settings.rollouts)]
+
+    async def _rollout(self, doc: Document, rollout: int) -> Document:
+        result = await self._search.search(doc.id, doc.metadata["query"], doc.text, doc.metadata["language"], rollout)
+        row = Document(doc.text, doc.id, metadata=copy.deepcopy(doc.metadata))
+        row.metadata |= {"row_id": row_id(doc.id, rollout), "rollout": rollout, "refusals": dict(result.refusals)}
+        for reason, count in result.refusals.items():
+            self.stat_update(f"refused_{reason}", value=count)
+        if not isinstance(result, Found):
+            return reject(row, result.reason, result.detail)
+        row.metadata |= {
+            "thinking": result.thinking,
+            "segments": result.segments,
+            "trace": result.trace,
+            **result.values,
+        }
+        self.stat_update("steps", value=result.values["steps"])
+        self.stat_update("accepted_edits", value=result.values["accepted_edits"])
+        self.stat_update(f"stopped_{result.values['stop_reason']}")
+        return row

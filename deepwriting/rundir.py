@@ -1,0 +1,197 @@
+"""A run on disk.
+
+runs/NAME/
+    recipe.yaml            the recipe as it was run
+    run.lock               held while a process works on the run
+    source/ dedupe/ select/ search/ annotate/ build/
+        stage.json         settings hash, state, counts, time
+        shards/00000.jsonl.gz
+        rejects/00000.jsonl.gz
+        counts/00000.json  rows out, rejected and why, one file a task
+        progress/00000.json  rows so far, for whoever watches
+        logs/              datatrove's logs, statistics and completion markers
+    search/journal/        every finished search step
+    deepwriting-20k/       the dataset
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from deepwriting.errors import NotFoundError, RunLockedError
+
+State = Literal["running", "finished"]
+
+
+@dataclass
+class Counts:
+    """Rows of a stage.
+
+    Attributes:
+        rows_in: rows that came from the stage before, or candidates that the sources hold.
+        rows_out: rows that go on.
+        extra: rows added by making several out of one (rollouts).
+        rejected: rows that ended here.
+        reasons: why, and how many each.
+    """
+
+    rows_in: int = 0
+    rows_out: int = 0
+    extra: int = 0
+    rejected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether no row was lost or invented."""
+        return self.rows_in + self.extra == self.rows_out + self.rejected
+
+
+@dataclass
+class StageRecord:
+    """What ``stage.json`` holds."""
+
+    stage: str
+    settings_hash: str
+    settings: dict[str, Any]
+    state: State
+    seconds: float = 0.0
+    counts: Counts = field(default_factory=Counts)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class StageFolder:
+    """The folder of one stage."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.name = path.name
+
+    @property
+    def shards(self) -> Path:
+        """Rows that go on."""
+        return self.path / "shards"
+
+    @property
+    def rejects(self) -> Path:
+        """Rows that ended here, with their reasons."""
+        return self.path / "rejects"
+
+    @property
+    def logs(self) -> Path:
+        """Datatrove's logs, statistics and completion markers."""
+        return self.path / "logs"
+
+    def record(self) -> StageRecord | None:
+        """What is known about the stage; ``None`` if it never started."""
+        file = self.path / "stage.json"
+        if not file.is_file():
+            return None
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return StageRecord(**data | {"counts": Counts(**data["counts"])})
+
+    def save(self, record: StageRecord) -> None:
+        """Write ``stage.json``."""
+        write_json(self.path / "stage.json", asdict(record))
+
+    def counted(self) -> Counts:
+        """Rows out and rejects, summed over the finished tasks."""
+        total, reasons = Counts(), Counter[str]()
+        for file in sorted((self.path / "counts").glob("*.json")):
+            data = json.loads(file.read_text(encoding="utf-8"))
+            total.rows_out += data["rows_out"]
+            total.extra += data["extra"]
+            total.rejected += data["rejected"]
+            reasons.update(data["reasons"])
+        total.reasons = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+        return total
+
+    def progress(self) -> int:
+        """Rows that have reached the end of the stage so far, rejected ones included."""
+        done = 0
+        for file in (self.path / "progress").glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):  # being replaced just now: the next look sees it
+                done += json.loads(file.read_text(encoding="utf-8"))["rows"]
+        return done
+
+    def remove(self) -> None:
+        """Delete the stage with all its results."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class RunFolder:
+    """The folder of a run."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @classmethod
+    def existing(cls, path: str | Path) -> RunFolder:
+        """The run at a path, or of that name below ``runs/``.
+
+        Raises:
+            NotFoundError: if there is none.
+        """
+        for candidate in (Path(path), Path("runs") / path):
+            if (candidate / "recipe.yaml").is_file():
+                return cls(candidate)
+        known = sorted(entry.parent.name for entry in Path("runs").glob("*/recipe.yaml"))
+        raise NotFoundError(f"no run at {str(path)!r}; runs here: {', '.join(known) or 'none'}")
+
+    def stage(self, name: str) -> StageFolder:
+        """The folder of a stage."""
+        return StageFolder(self.path / name)
+
+    @property
+    def recipe_text(self) -> str:
+        """The recipe as it was run."""
+        return (self.path / "recipe.yaml").read_text(encoding="utf-8")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process.
+
+        Raises:
+            RunLockedError: if another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(str(self.path / "run.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunLockedError(f"another process is working on {self.path}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@dataclass
+class Stopwatch:
+    """Seconds since it was made."""
+
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Elapsed time."""
+        return time.monotonic() - self.started
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write a JSON file so that a reader sees the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(scratch, path)

@@ -1,0 +1,35 @@
+"""annotate: measurements and flags for every row (paper, section 2.3.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datatrove.pipeline.base import PipelineStep
+
+from deepwriting.filters import Copying, EndOfThinking, Repetition, ThinkingPatterns
+from deepwriting.recipe import Recipe
+from deepwriting.stages.base import Stage, StageContext, read_stage
+from deepwriting.stages.writer import WriteShard
+
+
+class AnnotateStage(Stage):
+    """Runs the annotating filters; nothing is dropped here."""
+
+    name = "annotate"
+    title = "measure and flag"
+
+    def settings(self, recipe: Recipe) -> dict[str, Any]:
+        """The filters' thresholds."""
+        return {"filters": recipe.filters.model_dump()}
+
+    def steps(self, context: StageContext) -> list[PipelineStep]:
+        """Reader, filters, writer."""
+        filters = context.recipe.filters
+        return [
+            read_stage(context, "search"),
+            Repetition(filters.repetition_n, filters.max_repetition),
+            ThinkingPatterns(),
+            EndOfThinking(filters.tail_fraction, filters.max_end_patterns),
+            Copying(filters.copy_min_run, filters.max_copy_ratio, filters.max_copy_run),
+            WriteShard(str(context.run.stage(self.name).path)),
+        ]

@@ -1,0 +1,63 @@
+"""The last step of every stage: rows that go on, rejects with their reasons, counts, and progress."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datatrove.data import Document
+from datatrove.pipeline.base import PipelineStep
+from datatrove.pipeline.writers.jsonl import JsonlWriter
+
+from deepwriting.rundir import write_json
+from deepwriting.schema import REJECT, is_rejected
+
+#: Seconds between two notes of progress.
+PROGRESS_SECONDS = 0.5
+
+
+class WriteShard(PipelineStep):
+    """Writes one shard and one file of rejects a task, and counts both.
+
+    Args:
+        folder: the stage's folder.
+        multiplies: whether the stage makes several rows of one (rollouts); the further ones are counted as extra.
+    """
+
+    type = "💽 - WRITER"
+    name = "Shard and rejects"
+
+    def __init__(self, folder: str, *, multiplies: bool = False):
+        super().__init__()
+        self.folder = folder
+        self.multiplies = multiplies
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        """Write every document to where it belongs and pass it on."""
+        root = Path(self.folder)
+        reasons: Counter[str] = Counter()
+        rows_out, extra, noted = 0, 0, 0.0
+        progress = root / "progress" / f"{rank:05d}.json"
+        # A task that was interrupted begins its files anew.
+        shards, rejects = JsonlWriter(str(root / "shards")), JsonlWriter(str(root / "rejects"))
+        with shards, rejects:
+            for doc in data:
+                if is_rejected(doc.metadata):
+                    reasons[doc.metadata[REJECT]] += 1
+                    rejects.write(doc, rank)
+                else:
+                    rows_out += 1
+                    shards.write(doc, rank)
+                extra += self.multiplies and doc.metadata.get("rollout", 0) > 0
+                if time.monotonic() - noted > PROGRESS_SECONDS:
+                    noted = time.monotonic()
+                    write_json(progress, {"rows": rows_out + reasons.total()})
+                yield doc
+        write_json(progress, {"rows": rows_out + reasons.total()})
+        write_json(
+            root / "counts" / f"{rank:05d}.json",
+            {"rows_out": rows_out, "extra": extra, "rejected": reasons.total(), "reasons": dict(reasons)},
+        )
