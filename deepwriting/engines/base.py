@@ -13,8 +13,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-#: How far the mean NLL of one text can differ between two ways of computing it (nats), by dtype. float32 and bfloat16:
-#: measured with SmolLM2-135M over padded, prefix-cached and plain forwards on CPU; float16 lies between by its mantissa.
+#: How far the mean NLL of one text can differ between two ways of computing it (nats), by dtype. float32 and bfloat16
+#: were measured with SmolLM2-135M over padded, prefix-cached and plain forwards on CPU; float16 lies between.
 SCORE_NOISE_NATS = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 6e-3}
 
 FinishReason = Literal["stop", "eos", "length"]
@@ -27,7 +27,7 @@ class Completion:
     Attributes:
         text: the continuation without the prompt, cut before the stop string.
         tokens: number of sampled tokens.
-        finish_reason: ``stop`` (a stop string appeared), ``eos`` (the model ended), ``length`` (``max_tokens`` reached).
+        finish_reason: ``stop`` (a stop string appeared), ``eos`` (the model ended), ``length`` (limit reached).
     """
 
     text: str

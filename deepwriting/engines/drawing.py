@@ -15,7 +15,7 @@ def row_generator(seed: int, index: int) -> np.random.Generator:
 
 
 def draw(
-    logits_BV: torch.Tensor,  # noqa: N803
+    logits_BV: torch.Tensor,
     *,
     temperature: float,
     top_p: float,

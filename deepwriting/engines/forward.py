@@ -11,6 +11,9 @@ from deepwriting.engines.prefixes import Ids, Prefix, PrefixStore, cache_from, c
 
 #: Positions whose logits exist at the same time: bounds memory to this many rows of the vocabulary (float32).
 HEAD_CHUNK = 512
+#: Several texts with fewer tokens than this in all are scored as one row under a block mask (see ``_packed_logprobs``).
+#: Beyond, the attention between texts that the mask throws away costs more than the copies of the prefix.
+PACKED_TOKENS = 512
 #: Tokens in one forward pass over a long prefix: bounds the activations.
 PREFILL_CHUNK = 4096
 
@@ -35,7 +38,10 @@ class CausalModel:
             output = model(probe, use_cache=True)
             hidden = self._body(probe).last_hidden_state
             #: Whether any beginning of a sequence can be cut from the cache and used again.
-            self.reusable = can_reuse(output.past_key_values)
+            #: (Boolean masks, which sharing needs, are what the sdpa attention takes.)
+            self.reusable = (
+                can_reuse(output.past_key_values, model.config) and model.config._attn_implementation == "sdpa"
+            )
             # Some models scale or cap their logits after the head; those go through the whole model instead.
             self._plain_head = bool(torch.equal(model.get_output_embeddings()(hidden), output.logits))
 
@@ -90,32 +96,66 @@ class CausalModel:
         if not self.reusable:
             return [self._logprobs([row], None, [start])[0] for row, start in zip(rows, starts, strict=True)]
         prefix = self.prefix(rows[0][:shared], keep=keep)
+        suffixes = [row[shared:] for row in rows]
+        if len(rows) > 1 and sum(map(len, suffixes)) <= PACKED_TOKENS:
+            return self._packed_logprobs(suffixes, prefix, [start - shared for start in starts])
         return self._logprobs(rows, prefix, starts)
 
     def _logprobs(self, rows: list[Ids], prefix: Prefix | None, starts: list[int]) -> list[np.ndarray]:
+        """One row a text, padded behind the texts, where nothing sees it."""
         shared = len(prefix.ids) if prefix is not None else 0
         width = max(len(row) for row in rows) - shared
         batch = np.zeros((len(rows), width), dtype=np.int64)
         for index, row in enumerate(rows):
-            batch[index, : len(row) - shared] = row[shared:]  # padding stands behind the text, where nothing sees it
+            batch[index, : len(row) - shared] = row[shared:]
         self.computed_tokens += int(batch.size)
-        input_ids = torch.from_numpy(batch).to(self.device)
-        cache = cache_from(prefix, len(rows), self.model.config)
+        outputs_BTD = self._outputs(torch.from_numpy(batch).to(self.device), prefix)
+        suffixes = [row[shared:] for row in rows]
+        return self._pick(list(outputs_BTD), suffixes, [start - shared for start in starts])
+
+    def _packed_logprobs(self, suffixes: list[Ids], prefix: Prefix, starts: list[int]) -> list[np.ndarray]:
+        """All texts in one row, each seeing the prefix and itself: the prefix is not copied for each of them."""
+        shared, lengths = len(prefix.ids), [len(suffix) for suffix in suffixes]
+        owner_T = np.repeat(np.arange(len(suffixes)), lengths)
+        position_T = np.concatenate([np.arange(length) for length in lengths])
+        own_TT = (owner_T[:, None] == owner_T[None, :]) & (position_T[:, None] >= position_T[None, :])
+        mask_TS = np.concatenate([np.ones((len(owner_T), shared), dtype=bool), own_TT], axis=1)
+        self.computed_tokens += len(owner_T)
+        outputs_1TD = self._outputs(
+            self.tokens(np.concatenate(suffixes)),
+            prefix,
+            attention_mask=torch.from_numpy(mask_TS)[None, None].to(self.device),
+            position_ids=torch.from_numpy(position_T + shared)[None].to(self.device),
+        )
+        return self._pick(list(torch.split(outputs_1TD[0], lengths)), suffixes, starts)
+
+    def _outputs(self, input_ids: torch.Tensor, prefix: Prefix | None, **extra: torch.Tensor) -> torch.Tensor:
+        """What the head works on: hidden states, or logits where the head is not a plain one; (batch, tokens, …)."""
+        cache = cache_from(prefix, input_ids.shape[0], self.model.config)
         if self._plain_head:
-            hidden_BTD = self._body(input_ids, past_key_values=cache, use_cache=True).last_hidden_state  # noqa: N806
-            head = self.model.get_output_embeddings()
-        else:
-            hidden_BTD = self.model(input_ids, past_key_values=cache, use_cache=True).logits  # noqa: N806
-            head = None
-        results = []
-        for index, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            pieces = []
-            for at in range(start, len(row), HEAD_CHUNK):
-                to = min(at + HEAD_CHUNK, len(row))
-                inputs = hidden_BTD[index, at - 1 - shared : to - 1 - shared]
-                logits_TV = (head(inputs) if head is not None else inputs).float()  # noqa: N806
-                targets = torch.from_numpy(np.ascontiguousarray(row[at:to])).to(self.device)
-                picked = logits_TV.gather(1, targets[:, None])[:, 0] - torch.logsumexp(logits_TV, dim=-1)
-                pieces.append(picked.cpu().numpy())
-            results.append(np.concatenate(pieces))
-        return results
+            hidden: torch.Tensor = self._body(
+                input_ids, past_key_values=cache, use_cache=True, **extra
+            ).last_hidden_state
+            return hidden
+        logits: torch.Tensor = self.model(input_ids, past_key_values=cache, use_cache=True, **extra).logits
+        return logits
+
+    def _pick(self, outputs: list[torch.Tensor], texts: list[Ids], starts: list[int]) -> list[np.ndarray]:
+        """Log-probabilities of ``text[start:]`` for each text, from the outputs at the positions before them.
+
+        The head works on the positions of all texts together, a chunk at a time: on few positions it would spend its
+        time reading its weights, on all at once the logits would fill the memory.
+        """
+        inputs_ND = torch.cat(
+            [out[start - 1 : len(text) - 1] for out, text, start in zip(outputs, texts, starts, strict=True)]
+        )
+        targets_N = torch.from_numpy(np.concatenate([text[start:] for text, start in zip(texts, starts, strict=True)]))
+        head = self.model.get_output_embeddings() if self._plain_head else None
+        picked_N = np.empty(len(targets_N), dtype=np.float32)
+        for at in range(0, len(targets_N), HEAD_CHUNK):
+            chunk = slice(at, at + HEAD_CHUNK)
+            logits_TV = (head(inputs_ND[chunk]) if head is not None else inputs_ND[chunk]).float()
+            chosen_T = logits_TV.gather(1, targets_N[chunk, None].to(self.device))[:, 0]
+            picked_N[chunk] = (chosen_T - torch.logsumexp(logits_TV, dim=-1)).cpu().numpy()
+        lengths = [len(text) - start for text, start in zip(texts, starts, strict=True)]
+        return np.split(picked_N, np.cumsum(lengths)[:-1])

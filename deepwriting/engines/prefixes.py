@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
 
+#: Rotary encodings of transformers that change all positions when the text grows beyond the length trained on.
+LENGTH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
+
 
 @dataclass(frozen=True)
 class Prefix:
@@ -104,15 +107,21 @@ def cache_from(prefix: Prefix | None, batch: int, config: Any) -> Any:
 def prefix_from(cache: Any, ids: Ids) -> Prefix:
     """The prefix that a one-row cache holds after ``ids`` went through the model; a copy."""
     tokens = len(ids)
+    if tokens == 0:  # nothing went through the model: the layers have no tensors yet
+        return Prefix(ids.copy(), ())
     layers = tuple((layer.keys[:1, :, :tokens].clone(), layer.values[:1, :, :tokens].clone()) for layer in cache.layers)
     return Prefix(ids.copy(), layers)
 
 
-def can_reuse(cache: Any) -> bool:
-    """Whether a model's cache is a plain one: every layer keeps all keys, so any beginning can be cut off and reused.
+def can_reuse(cache: Any, config: Any) -> bool:
+    """Whether a model's keys can be cut at any token and used again.
 
-    Sliding-window, recurrent and quantised layers are not; such models work without reuse.
+    Two things forbid it, and such models work without reuse: layers that do not keep all keys (sliding-window,
+    recurrent, quantised), and positions whose encoding changes with the length of the text.
     """
     from transformers.cache_utils import DynamicLayer
 
-    return all(type(layer) is DynamicLayer for layer in cache.layers)
+    rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [rope.get("rope_type"), *(part.get("rope_type") for part in rope.values() if isinstance(part, dict))]
+    plain = all(type(layer) is DynamicLayer for layer in cache.layers)
+    return plain and not LENGTH_DEPENDENT_ROPE.intersection(kinds)

@@ -1,15 +1,12 @@
 """The engine that runs a transformers model in this process: CPU, CUDA or Apple's MPS.
 
-All model work happens in one thread; the callers' coroutines only put requests into its queue. Scores go first, since
-a scored step is what lets a search ask for its next samples, and samples are cheaper the more of them run together.
+The coroutines tokenise and wait; ``worker.py`` does the model work.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import queue
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,12 +20,10 @@ from deepwriting.engines.models import ResolvedModel, resolve_model
 from deepwriting.engines.placement import choose_device, choose_dtype
 from deepwriting.engines.prefixes import Ids, PrefixStore, common_length
 from deepwriting.engines.quiet import quiet_transformers
+from deepwriting.engines.worker import Lane, resolve, worker_for
 from deepwriting.errors import ContextOverflowError, EngineError, ModelNotFoundError
 
 log = logging.getLogger(__name__)
-
-#: What the worker thread gets: a future and the work that resolves it.
-_Job = tuple[asyncio.Future[Any], Callable[[asyncio.Future[Any]], None]]
 
 #: Context length assumed when a model's configuration names none (tokens).
 DEFAULT_CONTEXT = 4096
@@ -78,11 +73,11 @@ class TransformersEngine:
             context_tokens=min(context_tokens or limit, limit),
         )
         self._scored_tokens = 0
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._pending: set[asyncio.Future[Any]] = set()
-        self._thread = threading.Thread(target=self._work, name=f"engine-{model}", daemon=True)
-        self._thread.start()
+        self._lane = Lane(self._decoder, self._fail)
+        self._worker = worker_for(place)
+        self._worker.add(self._lane)
         log.info(
             "%s (%s) on %s in %s, context %d tokens, prefix reuse %s",
             model, self._info.revision, self._info.device, self._info.dtype, self._info.context_tokens,
@@ -153,8 +148,8 @@ class TransformersEngine:
                     tuple(stop),
                     seed,
                     shared,
-                    done=lambda completions: _resolve(future, completions),
-                )  # fmt: skip
+                    done=lambda completions: resolve(future, completions),
+                )
             )
 
         completions: list[Completion] = await self._submit(work)
@@ -185,15 +180,14 @@ class TransformersEngine:
 
         def work(future: asyncio.Future[Any]) -> None:
             self._scored_tokens += sum(map(len, rows))
-            _resolve(future, self._causal.suffix_logprobs(rows, shared, starts, keep=keep))
+            resolve(future, self._causal.suffix_logprobs(rows, shared, starts, keep=keep))
 
         results = await self._submit(work)
         return [TargetScore(logprobs, len(row)) for logprobs, row in zip(results, rows, strict=True)]
 
     def close(self) -> None:
-        """Stop the worker thread; waits for the step in flight."""
-        self._queue.put(None)
-        self._thread.join()
+        """Give the model back; waits for the step in flight."""
+        self._worker.remove(self._lane)
 
     def _encode(self, text: str) -> tuple[Ids, Ids]:
         """Token ids of a text and, for each token, the index of the character behind it."""
@@ -214,54 +208,16 @@ class TransformersEngine:
             raise EngineError(f"the engine stopped: {self._failure}") from self._failure
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending.add(future)
-        self._queue.put((future, work))
+        self._worker.submit(future, work)
         try:
             return await future
         finally:
             self._pending.discard(future)
 
-    def _work(self) -> None:
-        try:
-            with torch.inference_mode():
-                while self._take():
-                    if self._decoder.busy:
-                        self._decoder.step()
-        except BaseException as error:
-            self._failure = error
-            log.exception("the engine stopped")
-            for future in list(self._pending):
-                _resolve(future, EngineError(f"the engine stopped: {type(error).__name__}: {error}"))
-
-    def _take(self) -> bool:
-        """Do all queued work; wait for some if nothing is being decoded. False ends the thread."""
-        while True:
-            try:
-                job = self._queue.get(block=not self._decoder.busy)
-            except queue.Empty:
-                return True
-            if job is None:
-                return False
-            future, work = job
-            try:
-                work(future)
-            except (RuntimeError, ValueError) as error:  # torch's errors; this request fails, the others go on
-                _resolve(future, EngineError(f"a request failed: {type(error).__name__}: {error}"))
-
-
-def _resolve(future: asyncio.Future[Any], result: Any) -> None:
-    """Hand a result, or an exception, from the worker thread to the coroutine that waits for it."""
-
-    def deliver() -> None:
-        if future.done():
-            return
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
-
-    loop = future.get_loop()
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(deliver)
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        for future in list(self._pending):
+            resolve(future, EngineError(f"the engine stopped: {type(error).__name__}: {error}"))
 
 
 def _load(resolved: ResolvedModel, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -1,1 +1,1 @@
-
+"""Bundled recipes; ``deepwriting recipes`` lists them."""

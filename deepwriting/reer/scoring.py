@@ -1,4 +1,4 @@
-"""S(z): how surprising the solution y is to the scorer, given the query x and a thinking z (paper, section 2.2, step 3).
+"""S(z): how surprising the solution y is, given the query x and a thinking z (paper, section 2.2, step 3).
 
 The scorer reads the inference prompt (Listing 3: the query, never the solution), then
 

@@ -13,8 +13,9 @@ from deepwriting.steps import Annotator, reject
 
 
 class MarkDuplicates(Annotator):
-    """Rejects a pair that occurred before (``duplicate_pair``), and a second text under one id of the same source
-    (``duplicate_source_id``).
+    """Rejects pairs that occurred before.
+
+    Reasons: ``duplicate_pair``, and ``duplicate_source_id`` for a second text under one id of the same source.
     """
 
     name = "🫂 Exact duplicates"

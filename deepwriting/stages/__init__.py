@@ -1,4 +1,4 @@
-"""The stages of a recipe, in order:
+"""The stages of a recipe, in order.
 
     source → dedupe → select → search → annotate → build
 
