@@ -16,13 +16,13 @@ from deepwriting.engines.forward import CausalModel
 from deepwriting.engines.prefixes import Ids, cache_from
 from deepwriting.engines.slots import SlotCache
 
-#: Tokens decoded to look for a stop string, beyond the stop string's own length in characters.
+#: Tokens decoded to look for a stop string, beyond its own length in bytes (a token can be a single byte).
 STOP_TAIL_TOKENS = 8
 
 
-@dataclass
+@dataclass(eq=False)
 class SampleRequest:
-    """A request for ``n`` continuations of one prompt; ``done`` gets the completions."""
+    """A request for ``n`` continuations of one prompt; ``done`` gets the completions, or ``failed`` the reason."""
 
     ids: Ids
     n: int
@@ -35,6 +35,8 @@ class SampleRequest:
     seed: int
     shared_tokens: int
     done: Callable[[list[Completion]], None]
+    failed: Callable[[Exception], None]
+    admitted: int = 0
     completions: dict[int, Completion] = field(default_factory=dict)
 
 
@@ -83,25 +85,62 @@ class Decoder:
         return bool(self._waiting or self._active)
 
     def step(self) -> None:
-        """Admit what fits, then decode one token for every sequence in flight."""
-        if self._cache is None:
-            self._sample_alone(self._waiting.popleft())
-            return
-        while self._waiting and (not self._active or len(self._active) + self._waiting[0].n <= self.slots):
-            self._admit(self._waiting.popleft())
-        if self._active:
-            self._decode(self._cache)
+        """Admit what fits, then decode one token for every sequence in flight.
 
-    def _admit(self, request: SampleRequest) -> None:
-        assert self._cache is not None
+        What cannot be computed, for example for want of memory, fails the requests concerned and no others.
+        """
+        if self._cache is None:
+            request = self._waiting.popleft()
+            try:
+                self._sample_alone(request)
+            except Exception as error:
+                request.failed(error)
+            return
+        while self._waiting and (count := self._room(self._waiting[0])):
+            try:
+                self._admit(self._cache, self._waiting[0], count)
+            except Exception as error:
+                self._fail(self._cache, {self._waiting[0]}, error)
+            else:
+                if self._waiting[0].admitted == self._waiting[0].n:
+                    self._waiting.popleft()
+        if self._active:
+            try:
+                self._decode(self._cache)
+            except Exception as error:
+                self._fail(self._cache, {sequence.request for sequence in self._active}, error)
+
+    def _room(self, request: SampleRequest) -> int:
+        """How many of a request's continuations can start now: those that are left, at most one for each slot."""
+        count = min(request.n - request.admitted, self.slots)
+        return count if len(self._active) + count <= self.slots else 0
+
+    def _admit(self, cache: SlotCache, request: SampleRequest, count: int) -> None:
         self.prompt_tokens += len(request.ids)
-        logits, prefix = self.model.next_logits(request.ids, keep=request.shared_tokens)
-        sequences = [_Sequence(request, i, row_generator(request.seed, i)) for i in range(request.n)]
-        self._draw(sequences, logits[None].repeat(request.n, 1))
+        logits, prefix = self.model.next_logits(request.ids, keep=len(request.ids))
+        indices = range(request.admitted, request.admitted + count)
+        sequences = [_Sequence(request, i, row_generator(request.seed, i)) for i in indices]
+        request.admitted += count
+        self._draw(sequences, logits[None].repeat(count, 1))
         for sequence in sequences:
             if not self._finish(sequence):
-                self._cache.load(len(self._active), prefix, request.max_tokens)
+                cache.load(len(self._active), prefix, request.max_tokens)
                 self._active.append(sequence)
+
+    def _fail(self, cache: SlotCache, requests: set[SampleRequest], error: Exception) -> None:
+        for row in range(len(self._active) - 1, -1, -1):
+            if self._active[row].request in requests:
+                self._drop(cache, row)
+        self._waiting = deque(request for request in self._waiting if request not in requests)
+        for request in requests:
+            request.failed(error)
+
+    def _drop(self, cache: SlotCache, row: int) -> None:
+        """Free a row; the last one moves into it, so that the active rows stay together."""
+        last = self._active.pop()
+        if row < len(self._active):
+            cache.move(len(self._active), row, last.cached)
+            self._active[row] = last
 
     def _decode(self, cache: SlotCache) -> None:
         mask, positions = cache.aim([sequence.cached for sequence in self._active], self.model.device)
@@ -112,11 +151,7 @@ class Decoder:
         self._draw(self._active, logits)
         for row in range(len(self._active) - 1, -1, -1):
             if self._finish(self._active[row]):
-                last = len(self._active) - 1
-                if row != last:
-                    cache.move(last, row, self._active[last].cached)
-                    self._active[row] = self._active[last]
-                self._active.pop()
+                self._drop(cache, row)
 
     def _sample_alone(self, request: SampleRequest) -> None:
         """One sequence after the other with the model's own cache: for caches that cannot be cut or stacked."""
@@ -163,7 +198,7 @@ class Decoder:
             return False
         text = self.tokenizer.decode(tokens, skip_special_tokens=True)
         if reason == "stop":
-            text = text[: min(at for stop in request.stop if (at := text.find(stop)) >= 0)]
+            text = text[: min((at for stop in request.stop if (at := text.find(stop)) >= 0), default=len(text))]
         request.completions[sequence.index] = Completion(text, len(tokens), reason)
         if len(request.completions) == request.n:
             request.done([request.completions[i] for i in range(request.n)])
@@ -172,6 +207,6 @@ class Decoder:
     def _stopped(self, stops: Sequence[str], tokens: list[int]) -> bool:
         if not stops:
             return False
-        tail = tokens[-(max(map(len, stops)) + STOP_TAIL_TOKENS) :]
+        tail = tokens[-(max(len(stop.encode()) for stop in stops) + STOP_TAIL_TOKENS) :]
         text = self.tokenizer.decode(tail, skip_special_tokens=True)
         return any(stop in text for stop in stops)

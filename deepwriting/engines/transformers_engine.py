@@ -20,7 +20,7 @@ from deepwriting.engines.models import ResolvedModel, resolve_model
 from deepwriting.engines.placement import choose_device, choose_dtype
 from deepwriting.engines.prefixes import Ids, PrefixStore, common_length
 from deepwriting.engines.quiet import quiet_transformers
-from deepwriting.engines.worker import Lane, resolve, worker_for
+from deepwriting.engines.worker import Lane, request_error, resolve, worker_for
 from deepwriting.errors import ContextOverflowError, EngineError, ModelNotFoundError
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,11 @@ class TransformersEngine:
         shared_prefix: str = "",
     ) -> list[Completion]:
         """Sample continuations; see ``Engine.sample``."""
+        if n < 1 or max_tokens < 1:
+            raise EngineError(f"n is {n} and max_tokens is {max_tokens}; at least 1 of each is allowed")
         ids = self._encode(prompt)[0]
+        if len(ids) == 0:
+            raise EngineError("the prompt has no tokens; there is nothing to continue")
         self._check_context(len(ids) + max_tokens)
         shared = common_length(self._encode(shared_prefix)[0], ids) if shared_prefix else 0
 
@@ -149,6 +153,7 @@ class TransformersEngine:
                     seed,
                     shared,
                     done=lambda completions: resolve(future, completions),
+                    failed=lambda error: resolve(future, request_error(error)),
                 )
             )
 
@@ -164,6 +169,8 @@ class TransformersEngine:
         return await self._score([(prefix, target) for target in targets], prefix)
 
     async def _score(self, texts: list[tuple[str, str]], prefix: str) -> list[TargetScore]:
+        if not texts:
+            return []
         rows, starts = [], []
         for head, target in texts:
             ids, ends = self._encode(head + target)
@@ -188,6 +195,7 @@ class TransformersEngine:
     def close(self) -> None:
         """Give the model back; waits for the step in flight."""
         self._worker.remove(self._lane)
+        self._fail(EngineError("it was closed"))
 
     def _encode(self, text: str) -> tuple[Ids, Ids]:
         """Token ids of a text and, for each token, the index of the character behind it."""
@@ -204,12 +212,12 @@ class TransformersEngine:
 
     async def _submit(self, work: Callable[[asyncio.Future[Any]], None]) -> Any:
         """Have the worker thread do ``work``, which resolves the future it is given, and wait for the result."""
-        if self._failure is not None:
-            raise EngineError(f"the engine stopped: {self._failure}") from self._failure
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._pending.add(future)
-        self._worker.submit(future, work)
+        self._pending.add(future)  # before the check: an engine that stops after it finds the future here
         try:
+            if self._failure is not None:
+                raise EngineError(f"the engine stopped: {self._failure}") from self._failure
+            self._worker.submit(future, work)
             return await future
         finally:
             self._pending.discard(future)

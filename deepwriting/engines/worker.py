@@ -10,6 +10,7 @@ on few cores the pools spend their time waiting for each other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -94,9 +95,7 @@ class Worker:
             try:
                 work(future)
             except Exception as error:  # this job fails with its reason, the others go on
-                failure = EngineError(f"a request failed: {type(error).__name__}: {error}")
-                failure.__cause__ = error
-                resolve(future, failure)
+                resolve(future, request_error(error))
 
 
 _CPU_WORKERS: list[Worker] = []
@@ -113,6 +112,13 @@ def worker_for(device: torch.device) -> Worker:
         return _CPU_WORKERS[0]
 
 
+def request_error(error: Exception) -> EngineError:
+    """What the caller of a request gets when its model work failed."""
+    failure = EngineError(f"a request failed: {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
 def resolve(future: Future, result: Any) -> None:
     """Hand a result, or an exception, from the worker thread to the coroutine that waits for it."""
 
@@ -124,6 +130,5 @@ def resolve(future: Future, result: Any) -> None:
         else:
             future.set_result(result)
 
-    loop = future.get_loop()
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(deliver)
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        future.get_loop().call_soon_threadsafe(deliver)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from deepwriting.engines.base import Completion
 from deepwriting.metrics.copying import copied
 from deepwriting.metrics.repetition import top_ngram_share
+from deepwriting.metrics.units import CJK
 from deepwriting.recipe import SearchSection
 
 #: Tags of the prompts; one of them inside a candidate means that the model lost the form.
@@ -40,9 +41,9 @@ class Proposal:
 def opening_words(segment: str) -> str:
     """The first few words of a segment, which its replacement keeps (paper, Listing 2, note b)."""
     line = segment.lstrip().split("\n", 1)[0]
-    if re.match(r"[\x00-\x7f]", line):
-        return " ".join(line.split()[:OPENING_WORDS])
-    return line[:OPENING_CHARACTERS]
+    if re.search(f"[{CJK}]", line[:OPENING_CHARACTERS]):
+        return line[:OPENING_CHARACTERS]
+    return " ".join(line.split()[:OPENING_WORDS])
 
 
 def parse_thinking(opener: str, completion: Completion, unclosed: str) -> Proposal:

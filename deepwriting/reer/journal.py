@@ -23,6 +23,9 @@ import orjson
 
 from deepwriting.errors import JournalError
 
+#: What may follow the header.
+EVENTS = ("start", "step", "end")
+
 
 @dataclass
 class RowJournal:
@@ -62,13 +65,15 @@ class Journal:
                 event = orjson.loads(line)
             except orjson.JSONDecodeError as error:
                 raise JournalError(f"{self.path} is damaged in line {number}: {error}") from error
-            if number == 1:
-                if event.get("settings") != settings:
-                    raise JournalError(
-                        f"{self.path} was written under settings {event.get('settings')}, this run has {settings}"
-                    )
-            else:
+            kinds, key = (("header",), "settings") if number == 1 else (EVENTS, "row")
+            if not isinstance(event, dict) or event.get("event") not in kinds or key not in event:
+                raise JournalError(f"{self.path} is damaged in line {number}: it holds no event that belongs there")
+            if number > 1:
                 self._apply(event)
+            elif event["settings"] != settings:
+                raise JournalError(
+                    f"{self.path} was written under settings {event['settings']}, this run has {settings}"
+                )
             end += len(line)
         return end
 

@@ -181,7 +181,14 @@ def _file_names() -> list[str]:
 
 def _read(folder: Traversable) -> dict[str, str]:
     found = {name: folder.joinpath(*name.split("/")) for name in _file_names()}
-    return {name: file.read_text(encoding="utf-8") for name, file in found.items() if file.is_file()}
+    return {name: _text(file) for name, file in found.items() if file.is_file()}
+
+
+def _text(file: Traversable) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise PromptError(f"prompt file {file} is not UTF-8 text: {error}") from error
 
 
 def prompt_hashes(name: str = "default") -> dict[str, str]:

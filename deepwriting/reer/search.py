@@ -184,8 +184,9 @@ class _Run:
     async def _initialise(self) -> tuple[Trajectory, Counter[str]] | Skipped:
         settings = self.settings
         refusals: Counter[str] = Counter()
-        reason, detail = "", ""
+        reason = detail = ""
         for attempt in range(settings.initial_attempts):
+            detail = ""
             seed = self.seed_for("initial", attempt)
             opener = random.Random(seed).choice(self.prompts.openers)
             prompt = self.prompts["initial"].render(self.generator, query=self.query, answer=self.answer, opener=opener)

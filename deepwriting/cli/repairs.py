@@ -1,0 +1,48 @@
+"""The one table from an error to what to do next."""
+
+from __future__ import annotations
+
+from deepwriting.errors import (
+    BuildError,
+    ChecksumError,
+    ContextOverflowError,
+    CountsError,
+    DeepWritingError,
+    EngineError,
+    JournalError,
+    ModelNotFoundError,
+    NotFoundError,
+    PromptError,
+    RecipeError,
+    RunError,
+    RunLockedError,
+    SourceError,
+    StageChangedError,
+    StageMissingError,
+)
+
+#: Error class -> what to do next. The first class that fits counts, so special ones stand before general ones.
+REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
+    (RecipeError, "correct the recipe; `deepwriting init` writes one in which every key is explained"),
+    (SourceError, "check `path` and `kind` of the source in the recipe; its rejects tell what was wrong with its rows"),
+    (PromptError, "compare the template with the bundled one of the same name in deepwriting/prompts/default"),
+    (StageChangedError, "undo the change, give the run another name, or do the stage anew: --redo STAGE"),
+    (StageMissingError, "run the earlier stages first: leave out --from"),
+    (CountsError, "this is a bug; please report it with the stage's folder counts/ and logs/"),
+    (JournalError, "do the stage anew: --redo search"),
+    (RunLockedError, "wait for it, or stop it; `deepwriting status RUN` shows how far it is"),
+    (ModelNotFoundError, "name an embedded model, a local directory or a Hub id under engines in the recipe"),
+    (ChecksumError, "delete the file and try again; if it stays so, the package index serves something else"),
+    (ContextOverflowError, "take a model with a longer context, or lower pairs.max_answer_chars"),
+    (EngineError, "choose device and dtype under engines in the recipe; the log in the stage's folder has more"),
+    (BuildError, "look at the rows in the folder annotate/shards, and at `build` in the recipe"),
+    (NotFoundError, "`deepwriting recipes` lists recipes, `deepwriting status` lists runs"),
+    (RunError, "the stage's folder rejects/ holds every row with its reason"),
+)
+
+
+def explain(error: DeepWritingError) -> str:
+    """The error's message and, on a line of its own, what to do next."""
+    repair = next((text for kind, text in REPAIRS if isinstance(error, kind)), None)
+    message = f"error: {error}"
+    return f"{message}\n  → {repair}" if repair else message

@@ -1,0 +1,62 @@
+"""Tables that several commands show."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+
+from deepwriting.cli.console import duration
+from deepwriting.rundir import RunFolder, StageRecord
+from deepwriting.stages.rows import stage_documents
+
+
+def plain_table(*columns: str, right: Iterable[int] = (), title: str | None = None) -> Table:
+    """An empty table in the house style; ``right`` names the columns that align to the right."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index in set(right) else "left", overflow="fold")
+    return table
+
+
+def stage_table(records: Iterable[StageRecord]) -> Table:
+    """What each stage did with its rows."""
+    table = plain_table("stage", "state", "in", "out", "rejected", "why", "time", right=(2, 3, 4, 6))
+    for record in records:
+        counts = record.counts
+        extra = f" (+{counts.extra})" if counts.extra else ""
+        table.add_row(
+            record.stage, record.state, f"{counts.rows_in}{extra}", str(counts.rows_out), str(counts.rejected),
+            ", ".join(f"{reason} {count}" for reason, count in counts.reasons.items()), duration(record.seconds),
+        )  # fmt: skip
+    return table
+
+
+def search_table(run: RunFolder) -> Table:
+    """What the search achieved, over all rows that it finished."""
+    rows = [document["metadata"] for document in stage_documents(run, "search")]
+    table = plain_table("search", "no thinking", "before", "after", right=(1, 2, 3))
+    if not rows:
+        return table
+    for label, key in (("score, mean (nats)", "score"), ("perplexity, median", "perplexity")):
+        summary = statistics.mean if key == "score" else statistics.median
+        values = [summary(row[f"{key}_{when}"] for row in rows) for when in ("no_thinking", "before", "after")]
+        table.add_row(label, *(f"{value:.3f}" if key == "score" else f"{value:.1f}" for value in values))
+    tokens = [statistics.median(row[f"thinking_tokens_{when}"] for row in rows) for when in ("before", "after")]
+    table.add_row("thinking, median (tokens)", "0", *(f"{value:.0f}" for value in tokens))
+    lower = sum(row["score_after"] < row["score_before"] for row in rows)
+    edits, steps = (sum(row[key] for row in rows) for key in ("accepted_edits", "steps"))
+    table.add_section()
+    table.add_row("rows with a lower score", "", "", f"{lower} of {len(rows)}")
+    table.add_row("accepted edits", "", "", f"{edits} in {steps} steps")
+    refused: Counter[str] = Counter()
+    for row in rows:
+        refused.update(row["refusals"])
+    if refused:
+        most = ", ".join(f"{reason} {count}" for reason, count in refused.most_common())
+        table.caption = f"refused candidates: {most}"
+        table.caption_justify = "left"
+    return table
