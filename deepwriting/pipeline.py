@@ -6,19 +6,22 @@ other settings → refused, unless it is to be redone.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datatrove.executor.local import LocalPipelineExecutor
-from datatrove.utils.stats import PipelineStats
-
-from deepwriting.errors import CountsError, RunError, SourceError, StageChangedError, StageMissingError
+from deepwriting.errors import (
+    CountsError,
+    NotFoundError,
+    RunError,
+    SourceError,
+    StageChangedError,
+    StageMissingError,
+)
+from deepwriting.executor import QuietExecutor
 from deepwriting.recipe import Recipe, settings_hash
 from deepwriting.rundir import Counts, RunFolder, StageFolder, StageRecord, Stopwatch
 from deepwriting.stages import STAGE_NAMES, STAGES, Stage, StageContext
@@ -69,10 +72,19 @@ def plan(
         redo: this stage and all behind it are done anew.
 
     Raises:
+        NotFoundError: if there is no stage of a given name.
+        RunError: if ``start`` or ``redo`` comes after ``until``.
         StageChangedError: if a stage has results under other settings.
         StageMissingError: if a stage before ``start`` has not finished.
     """
-    planned, upstream = [], ""
+    for name in (until, start, redo):
+        if name is not None and name not in STAGE_NAMES:
+            raise NotFoundError(f"there is no stage {name!r}; the stages are {', '.join(STAGE_NAMES)}")
+    for option, name in (("from", start), ("redo", redo)):
+        if name and until and STAGE_NAMES.index(name) > STAGE_NAMES.index(until):
+            raise RunError(f"{option} {name!r} comes after until {until!r}; the order is {', '.join(STAGE_NAMES)}")
+    planned: list[Planned] = []
+    upstream = ""
     redoing, started = False, start is None
     for stage in STAGES:
         settings = stage_settings(stage, recipe)
@@ -86,7 +98,9 @@ def plan(
         elif record.settings_hash != digest:
             raise StageChangedError(_changed(stage, record, settings))
         else:
-            action = "skip" if record.state == "finished" else "continue"
+            # Results behind a stage that has to run came from rows that are gone.
+            stale = any(item.action != "skip" for item in planned)
+            action = "run" if stale else "skip" if record.state == "finished" else "continue"
         if not started and action != "skip":
             raise StageMissingError(f"stage {stage.name!r} has not finished, and --from {start} would leave it out")
         planned.append(Planned(stage, context, action))
@@ -150,6 +164,7 @@ def run_recipe(
         The records of all stages up to ``until``.
 
     Raises:
+        NotFoundError: if there is no stage of a given name.
         RunError: if the run cannot go on; see its subclasses.
         SourceError: if a source cannot be read.
         EngineError: if a model cannot be loaded.
@@ -160,7 +175,8 @@ def run_recipe(
     with run.locked():
         planned = plan(recipe, run, until=until, start=start, redo=redo)
         if redo is not None:
-            for name in STAGE_NAMES[STAGE_NAMES.index(redo) :]:
+            # From the end: interrupted here, no stage is left without the one it was made from.
+            for name in reversed(STAGE_NAMES[STAGE_NAMES.index(redo) :]):
                 run.stage(name).remove()
         (folder / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
         for item in planned:
@@ -180,6 +196,7 @@ def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
     Raises:
         CountsError: if rows were lost or invented.
         RunError: if no row is left.
+        SourceError: if the sources give no row.
     """
     stage, context = planned.stage, planned.context
     folder, recipe, watch = context.run.stage(stage.name), context.recipe, Stopwatch()
@@ -201,7 +218,11 @@ def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
     try:
         executor.run()
         record.counts = _counted(folder, expected)
-        _check(stage, record.counts)
+        try:
+            _check(stage, record.counts)
+        except (RunError, SourceError):
+            folder.forget_tasks()
+            raise
         record.facts = stage.facts(context)
         record.state = "finished"
     finally:
@@ -244,47 +265,3 @@ def _check(stage: Stage, counts: Counts) -> None:
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.reasons.items()) or "it got none"
         error = SourceError if stage.name == STAGE_NAMES[0] else RunError
         raise error(f"stage {stage.name!r} has no row left of {counts.rows_in}: {reasons}")
-
-
-class QuietExecutor(LocalPipelineExecutor):  # type: ignore[misc]
-    """datatrove's local executor with its console output in the log files only."""
-
-    def run(self) -> PipelineStats | None:
-        """Run all tasks that have not finished."""
-        with _silence():
-            return super().run()
-
-    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
-        with _silence(), _log_to(Path(self.logging_dir.path) / "deepwriting" / f"task_{rank:05d}.log"):
-            return super()._run_for_rank(rank, local_rank, node_rank)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    # datatrove binds its console logger to whatever sys.stderr is when a task begins.
-    from datatrove.utils.logging import logger, setup_default_logger
-
-    logger.remove()
-    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stderr(nowhere):
-        try:
-            yield
-        finally:
-            logger.remove()
-    setup_default_logger()
-
-
-@contextlib.contextmanager
-def _log_to(file: Path) -> Iterator[None]:
-    """Write what deepwriting logs during a task to a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    logger, handler = logging.getLogger("deepwriting"), logging.FileHandler(file, mode="a", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(min(level, logging.INFO) if level else logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()

@@ -9,35 +9,49 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from deepwriting.errors import NotFoundError, RecipeError
+from deepwriting.errors import NotFoundError, PromptError, RecipeError, SourceError
 from deepwriting.metrics.copying import MAX_COPIED_RUN, MAX_COPY_RATIO, MIN_RUN
 from deepwriting.metrics.repetition import MAX_TOP_SHARE, NGRAM_SIZE
 from deepwriting.metrics.thinking_patterns import TAIL_FRACTION
+from deepwriting.strict_yaml import read_mapping
 
 #: Fractions and shares.
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+#: What the annotating filters can notice.
+Flag = Literal["repetition", "end_of_thinking", "copying"]
 
 
 class Section(BaseModel):
     """Base of all recipe sections: unknown keys are errors, values keep their types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DatasetSection(Section):
     """What the dataset is called."""
 
-    name: str = Field("deepwriting-20k", pattern=r"^[a-z0-9][a-z0-9._-]*$", description="folder and dataset name")
+    name: str = Field(
+        "deepwriting-20k", pattern=r"^[a-z0-9]([a-z0-9._-]{0,94}[a-z0-9])?$", description="folder and dataset name"
+    )
     version: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$", description="version of the dataset")
     pretty_name: str = Field("DeepWriting-20K", description="title of the card")
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        from deepwriting.stages import STAGE_NAMES
+
+        if name in (taken := (*STAGE_NAMES, "recipe.yaml", "run.lock")):
+            raise ValueError(f"{name!r} is taken inside a run's folder; allowed: anything but {', '.join(taken)}")
+        return name
 
 
 class SourceSection(Section):
@@ -61,9 +75,20 @@ class SourceSection(Section):
 
         if self.kind not in SOURCE_KINDS:
             raise ValueError(f"kind {self.kind!r} is unknown; allowed: {', '.join(SOURCE_KINDS)}")
-        allowed = reader_options(SOURCE_KINDS[self.kind])
-        if unknown := set(self.options) - allowed:
-            raise ValueError(f"options {sorted(unknown)} are unknown for {self.kind}; allowed: {sorted(allowed)}")
+        reader = SOURCE_KINDS[self.kind]
+        types = reader_options(reader)
+        if unknown := set(self.options) - types.keys():
+            raise ValueError(f"options {sorted(unknown)} are unknown for {self.kind}; allowed: {sorted(types)}")
+        for name, value in self.options.items():
+            try:
+                TypeAdapter(types[name]).validate_python(value, strict=True)
+            except ValidationError as error:
+                problems = " or ".join(item["msg"][0].lower() + item["msg"][1:] for item in error.errors())
+                raise ValueError(f"options.{name} = {_short(value)} is not allowed: {problems}") from None
+        try:
+            reader(self.path, name=self.label, license=self.license, limit=self.limit, **self.options)
+        except SourceError as error:
+            raise ValueError(f"options: {error}") from None
         return self
 
 
@@ -155,9 +180,25 @@ class SearchSection(Section):
             )
         if self.temperature == 0 and self.candidates > 1:
             raise ValueError(f"temperature 0 makes all {self.candidates} candidates equal; allowed: candidates 1")
+        if self.stop_score >= -self.clip_logprob:
+            raise ValueError(
+                f"stop_score {self.stop_score} is not below {-self.clip_logprob}, the highest score that clip_logprob "
+                f"{self.clip_logprob} leaves; every search would stop before its first step"
+            )
         if self.temperature == 0 and self.rollouts > 1:
             raise ValueError(f"temperature 0 makes all {self.rollouts} rollouts alike; allowed: rollouts 1")
         return self
+
+    @field_validator("prompts")
+    @classmethod
+    def _whole_set(cls, prompts: str) -> str:
+        from deepwriting.reer.prompts import load_prompts
+
+        try:
+            load_prompts(prompts)
+        except PromptError as error:
+            raise ValueError(str(error)) from None
+        return prompts
 
 
 class FiltersSection(Section):
@@ -179,12 +220,17 @@ class FiltersSection(Section):
 class BuildSection(Section):
     """What the default config keeps."""
 
-    drop_flags: list[Literal["repetition", "end_of_thinking", "copying"]] = Field(
-        default_factory=lambda: ["repetition", "end_of_thinking", "copying"], description="flags that drop a row"
-    )
+    drop_flags: list[Flag] = Field(default_factory=lambda: list(get_args(Flag)), description="flags that drop a row")
     max_score: float | None = Field(None, ge=0, description="drop rows whose final score is above this (nats)")
     min_improvement: float | None = Field(None, description="drop rows whose score fell by less than this (nats)")
     rows_per_shard: Positive = Field(20_000, description="rows in one Parquet shard")
+
+    @field_validator("drop_flags")
+    @classmethod
+    def _once(cls, flags: list[str]) -> list[str]:
+        if twice := sorted({flag for flag in flags if flags.count(flag) > 1}):
+            raise ValueError(f"{twice} stand twice in {flags}; name each flag once")
+        return flags
 
 
 class ExecutionSection(Section):
@@ -218,10 +264,11 @@ class Recipe(Section):
         return sources
 
 
-def reader_options(reader: type) -> set[str]:
-    """Names of the settings that a source reader takes beyond the common ones."""
-    names = set(inspect.signature(reader).parameters)
-    return names - {"self", "path", "name", "license", "limit"}
+def reader_options(reader: type) -> dict[str, Any]:
+    """Names and types of the settings that a source reader takes beyond the common ones."""
+    types = get_type_hints(reader.__init__)  # type: ignore[misc]
+    common = {"self", "path", "name", "license", "limit"}
+    return {name: types[name] for name in inspect.signature(reader).parameters if name not in common}
 
 
 def parse_recipe(text: str, origin: str = "recipe") -> Recipe:
@@ -234,12 +281,7 @@ def parse_recipe(text: str, origin: str = "recipe") -> Recipe:
     Raises:
         RecipeError: one line for each mistake.
     """
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{origin} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise RecipeError(f"{origin} must be a mapping of sections; found {type(data).__name__}")
+    data = read_mapping(text, origin)
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
@@ -249,18 +291,32 @@ def parse_recipe(text: str, origin: str = "recipe") -> Recipe:
 def _explain(item: Any) -> str:
     """One line for one validation error: the key, the value, what is allowed."""
     key = ".".join(str(part) for part in item["loc"]) or "recipe"
-    value = repr(item["input"])
-    value = value if len(value) <= 60 else value[:57] + "..."
+    value = _short(item["input"])
     if item["type"] == "extra_forbidden":
         section = _section(item["loc"][:-1])
         allowed = f"; allowed: {', '.join(section.model_fields)}" if section else ""
         return f"{key} = {value} is an unknown key{allowed}"
     if item["type"] == "missing":
         return f"{key} is missing; it is required"
+    if item["type"] == "model_type":
+        section = _section(item["loc"])
+        keys = f": {', '.join(section.model_fields)}" if section else ""
+        return f"{key} = {value} is not allowed: it should be a mapping with keys of its own{keys}"
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "value_error":
         return f"{key}: {message}"
-    return f"{key} = {value} is not allowed: {message[0].lower()}{message[1:]}"
+    hint = " (YAML reads a number such as 1e-3 as text; write 1.0e-3)" if _is_number(item["input"]) else ""
+    return f"{key} = {value} is not allowed: {message[0].lower()}{message[1:]}{hint}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a text is a number in scientific notation, which YAML 1.1 reads only with a point and a sign."""
+    return isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value) is not None
 
 
 def _section(location: tuple[Any, ...]) -> type[BaseModel] | None:

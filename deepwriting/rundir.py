@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from deepwriting.errors import NotFoundError, RunLockedError
+from deepwriting.errors import NotFoundError, RunError, RunLockedError
 
 State = Literal["running", "finished"]
 
@@ -92,12 +92,19 @@ class StageFolder:
         return self.path / "logs"
 
     def record(self) -> StageRecord | None:
-        """What is known about the stage; ``None`` if it never started."""
+        """What is known about the stage; ``None`` if it never started.
+
+        Raises:
+            RunError: if ``stage.json`` is damaged.
+        """
         file = self.path / "stage.json"
         if not file.is_file():
             return None
-        data = json.loads(file.read_text(encoding="utf-8"))
-        return StageRecord(**data | {"counts": Counts(**data["counts"])})
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+            return StageRecord(**data | {"counts": Counts(**data["counts"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{file} is damaged ({error}); delete it to have the stage done anew") from error
 
     def save(self, record: StageRecord) -> None:
         """Write ``stage.json``."""
@@ -123,9 +130,17 @@ class StageFolder:
                 done += json.loads(file.read_text(encoding="utf-8"))["rows"]
         return done
 
+    def forget_tasks(self) -> None:
+        """Have all tasks done again by the next run; the search still finds its steps in the journal."""
+        if (self.logs / "completions").exists():
+            shutil.rmtree(self.logs / "completions")
+
     def remove(self) -> None:
         """Delete the stage with all its results."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        # First: a stage whose deletion is interrupted must not pass for finished.
+        (self.path / "stage.json").unlink(missing_ok=True)
+        if self.path.exists():
+            shutil.rmtree(self.path)
 
 
 class RunFolder:

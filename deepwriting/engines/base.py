@@ -167,3 +167,7 @@ class Engine(Protocol):
             ContextOverflowError: if a text does not fit into the context.
         """
         ...
+
+    def close(self) -> None:
+        """Give the model's memory back; the engine cannot be used afterwards."""
+        ...

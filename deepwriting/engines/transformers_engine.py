@@ -229,6 +229,7 @@ class TransformersEngine:
 
 
 def _load(resolved: ResolvedModel, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     revision = {"revision": resolved.revision} if resolved.on_hub and resolved.revision else {}
@@ -236,7 +237,7 @@ def _load(resolved: ResolvedModel, device: torch.device, dtype: torch.dtype) -> 
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(resolved.path, **revision)
             network = AutoModelForCausalLM.from_pretrained(resolved.path, dtype=dtype, **revision)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelNotFoundError(f"model {resolved.name!r} could not be loaded: {reason}") from error
     if not tokenizer.is_fast:

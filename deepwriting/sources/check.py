@@ -7,7 +7,7 @@ import re
 from datatrove.data import Document
 
 from deepwriting.schema import normalise, pair_id
-from deepwriting.steps import Annotator, reject
+from deepwriting.steps import REJECT_TEXT_LIMIT, Annotator, reject
 
 #: Control characters that no text needs: C0 without tab, newline and carriage return, DEL, and the C1 range.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
@@ -15,14 +15,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f]")
 _TAGS = re.compile(r"</?(?:think|answer|analyze|refine|replace)>", re.IGNORECASE)
 #: Control tokens of usual chat layouts (ChatML, Llama, Gemma, Mistral, DeepSeek).
 _CHAT_TOKENS = re.compile(
-    r"<\|[a-zA-Z0-9_ ]{1,40}\|>|</?s>|<bos>|<eos>|<(?:start|end)_of_turn>|\[/?INST\]|<<SYS>>|<｜[^｜\n]{1,40}｜>"
+    r"<\|[a-zA-Z0-9_ ]{1,40}\|>|</?s>|<bos>|<eos>|<(?:start|end)_of_turn>|\[/?INST\]|<</?SYS>>|<｜[^｜\n]{1,40}｜>"
 )
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_KANA = re.compile(r"[\u3041-\u3096\u30a1-\u30fa]")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _LETTER = re.compile(r"[^\W\d_]")
 #: Share of letters that decides a script. Chinese texts quote Latin names, hence the lower bar.
 HAN_SHARE = 0.2
 LATIN_SHARE = 0.7
+#: Japanese is written in Chinese characters too; this share of kana tells it apart (plain prose has over a half).
+KANA_SHARE = 0.1
 
 
 def language_of(text: str) -> str | None:
@@ -32,6 +35,8 @@ def language_of(text: str) -> str | None:
     """
     letters = len(_LETTER.findall(text))
     if not letters:
+        return None
+    if len(_KANA.findall(text)) / letters >= KANA_SHARE:
         return None
     if len(_HAN.findall(text)) / letters >= HAN_SHARE:
         return "zh"
@@ -63,6 +68,8 @@ class CheckPair(Annotator):
         query, answer = str(doc.metadata.get("query") or ""), doc.text
         if problem := self.problem(query, answer):
             reject(doc, *problem)
+            doc.text = answer[:REJECT_TEXT_LIMIT]
+            doc.metadata["query"] = query[:REJECT_TEXT_LIMIT]
             return
         query, answer = normalise(query), normalise(answer)
         language = language_of(query)

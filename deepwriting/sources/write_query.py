@@ -10,6 +10,7 @@ from typing import Any
 from datatrove.data import Document
 
 from deepwriting.concurrency import ConcurrentStep
+from deepwriting.errors import ContextOverflowError
 from deepwriting.metrics.copying import longest_copied_run
 from deepwriting.recipe import EngineSection, PairSection
 from deepwriting.sources.check import language_of
@@ -88,16 +89,19 @@ class WriteQuery(ConcurrentStep):
         engine = get_engine(self.generator)
         template = load_prompts(self.prompts)[language]["query"]
         prompt = template.render(engine, answer=doc.text, kind=KIND[language])
-        completions = await engine.sample(
-            prompt.text,
-            n=self.settings.query_attempts,
-            max_tokens=self.settings.query_max_tokens,
-            stop=("\n",),
-            seed=int.from_bytes(hashlib.sha256(f"{self.seed}:query:{doc.id}".encode()).digest()[:6], "big"),
-            frequency_penalty=0.0,
-            shared_prefix=prompt.shared_prefix,
-            **self.sampling,
-        )
+        try:
+            completions = await engine.sample(
+                prompt.text,
+                n=self.settings.query_attempts,
+                max_tokens=self.settings.query_max_tokens,
+                stop=("\n",),
+                seed=int.from_bytes(hashlib.sha256(f"{self.seed}:query:{doc.id}".encode()).digest()[:6], "big"),
+                frequency_penalty=0.0,
+                shared_prefix=prompt.shared_prefix,
+                **self.sampling,
+            )
+        except ContextOverflowError as error:
+            return [reject(doc, "context_overflow", str(error))]
         problems = []
         for completion in completions:
             query = first_sentences(prompt.assistant + completion.text)

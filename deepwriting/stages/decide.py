@@ -26,7 +26,7 @@ class Decide(Annotator):
     def annotate(self, doc: Document) -> None:
         """Decide about one row."""
         row = doc.metadata
-        reasons = [flag for flag in self.settings.drop_flags if flag in row["flags"]]
+        reasons: list[str] = [flag for flag in self.settings.drop_flags if flag in row["flags"]]
         if self.settings.max_score is not None and row["score_after"] > self.settings.max_score:
             reasons.append("high_score")
         gained = row["score_before"] - row["score_after"]

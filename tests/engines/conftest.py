@@ -18,21 +18,14 @@ def smollm() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def plain_smollm() -> Any:
-    """The embedded model as transformers loads it, without anything of ours."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from deepwriting.engines.models import embedded_model
-    from deepwriting.engines.quiet import quiet_transformers
-
-    with quiet_transformers():
-        return AutoModelForCausalLM.from_pretrained(embedded_model("smollm2-135m"), dtype=torch.float32).eval()
+def plain_smollm(smollm: Any) -> Any:
+    """The network of the embedded model, for plain forward passes of transformers (not a second copy in memory)."""
+    return smollm._causal.model
 
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
-    """The embedded model's tokenizer, which the tiny models share."""
+    """The embedded model's tokenizer, as transformers loads it; the tiny models share it."""
     from transformers import AutoTokenizer
 
     from deepwriting.engines.models import embedded_model
@@ -122,9 +115,9 @@ def plain_logprobs(tokenizer: Any) -> Callable[[Any, str, str], tuple[list[float
             ends.append(at)
         assert at == len((head + target).encode())
         with torch.no_grad():
-            logits = network(torch.tensor([ids]), use_cache=False).logits[0].double()
-        logs = torch.log_softmax(logits, dim=-1)
+            logits = network(torch.tensor([ids]), use_cache=False).logits[0]
         first = next(i for i, end in enumerate(ends) if end > len(head.encode()))
-        return [float(logs[i - 1, ids[i]]) for i in range(first, len(ids))], len(ids)
+        logs = torch.log_softmax(logits[first - 1 : -1].double(), dim=-1)
+        return [float(log[token]) for log, token in zip(logs, ids[first:], strict=True)], len(ids)
 
     return score

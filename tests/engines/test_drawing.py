@@ -77,11 +77,11 @@ def test_limits_shut_tokens_out() -> None:
 def test_a_large_vocabulary_follows_its_distribution() -> None:
     rng = np.random.default_rng(0)
     logits = torch.tensor(rng.normal(size=(1, 50_000)), dtype=torch.float32)
-    logits[0, 123] = 14.0
+    logits[0, 123] = 11.0
     share = float(torch.softmax(logits, dim=-1)[0, 123])
-    rows = logits.expand(400, -1)
-    tokens = draw(rows, temperature=1.0, top_p=1.0, top_k=0, uniforms=list(rng.random(400)))
-    assert abs(tokens.count(123) / 400 - share) < 0.08
+    rows = logits.expand(60, -1)
+    tokens = draw(rows, temperature=1.0, top_p=1.0, top_k=0, uniforms=list(rng.random(60)))
+    assert abs(tokens.count(123) / 60 - share) < 0.15
     assert len(set(tokens)) > 10
 
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import sys
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +31,7 @@ NAME = "smollm2-135m"
 TOY = EmbeddedModel("toy-weights==1.0", "toy_weights", "toy.gguf", hashlib.sha256(b"toy").hexdigest(), "CC0-1.0")
 
 
-@pytest.mark.parametrize("name", ["smollm", "./no/such/folder", "/no/such", "~/no-such-folder", "a/b/c", ""])
+@pytest.mark.parametrize("name", ["smollm", "./no/such/folder", "/no/such", "~/no-such-folder", "a/b/c"])
 def test_names_that_are_nothing(name: str) -> None:
     with pytest.raises(
         ModelNotFoundError, match=rf"model '{name}' is not a directory, not an embedded model \({NAME}\)"
@@ -148,16 +150,20 @@ def test_folders_that_cannot_be_loaded(llama_folder: Path, tmp_path: Path, open_
 
 
 def test_quiet_leaves_the_settings_as_found(capsys: pytest.CaptureFixture[str]) -> None:
-    import warnings
-
     from transformers.utils import logging as hf_logging
 
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    with pytest.raises(ValueError, match="inside"), quiet_transformers():
-        assert hf_logging.get_verbosity() == logging.ERROR
-        assert not hf_logging.is_progress_bar_enabled()
-        warnings.warn("chatter", UserWarning, stacklevel=1)
-        raise ValueError("inside")
+
+    def load() -> None:
+        with quiet_transformers():
+            assert hf_logging.get_verbosity() == logging.ERROR
+            assert not hf_logging.is_progress_bar_enabled()
+            warnings.warn("chatter", UserWarning, stacklevel=1)
+            sys.stderr.write("a bar")
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        load()
     assert (hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()) == (level, bars)
     assert capsys.readouterr().err == ""
 

@@ -1,0 +1,49 @@
+# Everything a person does often. `make quickstart` and `make test` work on a fresh clone with make, git, Python 3.11+
+# and a package index; a second run installs nothing.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help install quickstart test lint types check docs clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# torch first and alone: with its exact version pip takes the CPU wheel where one is at hand.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## create .venv and install the package with its development tools
+
+quickstart: install  ## run the whole pipeline on the bundled samples with a small model
+	$(BIN)/deepwriting run quickstart
+	$(BIN)/python -m deepwriting.quickstart runs/quickstart
+
+test: install  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: install  ## ruff: style and mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy sees the mapped folders (builders/, filters/, dataset_cards/) through links in a folder that git ignores.
+types: install  ## mypy, strict
+	@mkdir -p .typecheck/deepwriting
+	@for entry in deepwriting/* builders filters dataset_cards; do \
+	  ln -sfn "$(CURDIR)/$$entry" ".typecheck/deepwriting/$$(basename $$entry)"; done
+	cd .typecheck && ../$(BIN)/mypy --config-file ../pyproject.toml -p deepwriting
+
+check: lint types test  ## everything that CI runs
+
+docs: install  ## write the generated pages under docs/
+	$(BIN)/python -m deepwriting.cli.reference docs/commands.md
+
+clean:  ## remove what was built; runs/ and the model cache stay
+	rm -rf $(VENV) .typecheck .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

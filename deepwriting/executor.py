@@ -1,0 +1,125 @@
+"""datatrove's local executor, made safe to kill and quiet on the console.
+
+What datatrove's own ``run`` does differently, and why it is replaced here:
+
+- It starts a manager process by forking this one, models included; a killed run leaves that copy behind for ever.
+- Its worker processes go on when the run is killed, and would write into the journal of the run that follows.
+- It waits for ever for a worker that the kernel killed for its memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, TextIO
+
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.utils.stats import PipelineStats
+
+from deepwriting.errors import RunError
+
+
+class QuietExecutor(LocalPipelineExecutor):
+    """Runs the tasks of one stage here or in worker processes; console output goes to the log files only."""
+
+    def run(self) -> PipelineStats | None:
+        """Run all tasks that have not finished.
+
+        Raises:
+            RunError: if a worker process was killed.
+        """
+        with _silence():
+            ranks = self.get_incomplete_ranks()
+            if not ranks:
+                return None
+            self.save_executor_as_json()
+            results = self._run_here(ranks) if self.workers == 1 else self._run_in_workers(ranks)
+            stats = sum(results, start=PipelineStats())
+            with self.logging_dir.open("stats.json", "wt") as file:
+                stats.save_to_disk(file)
+            return stats
+
+    def _run_here(self, ranks: list[int]) -> Iterator[PipelineStats]:
+        pipeline: list[Any] = self.pipeline
+        for rank in ranks:
+            self.pipeline = deepcopy(pipeline)  # a step keeps what it has counted
+            yield self._run_for_rank(rank)
+
+    def _run_in_workers(self, ranks: list[int]) -> Iterator[PipelineStats]:
+        others = set(multiprocessing.active_children())
+        context = multiprocessing.get_context(self.start_method)
+        pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_end_with_parent)
+        try:
+            for future in as_completed([pool.submit(self._run_for_rank, rank) for rank in ranks]):
+                yield future.result()
+        except BaseException as error:
+            # The other tasks may have hours to go: end them, they continue with the next run.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise RunError("a worker process was killed, most likely for want of memory") from error
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
+        with _silence(), _log_to(Path(self.logging_dir.path) / "deepwriting" / f"task_{rank:05d}.log"):
+            return super()._run_for_rank(rank, local_rank, node_rank)
+
+
+def _end_with_parent() -> None:
+    """Have this worker process end as soon as the process that started it is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+@functools.cache
+def _nowhere() -> TextIO:
+    # Never closed: a library imported while stderr is silenced (transformers) keeps the stream for its own logger.
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    # datatrove binds its console logger to whatever sys.stderr is when a task begins.
+    from datatrove.utils.logging import logger, setup_default_logger
+
+    logger.remove()
+    with contextlib.redirect_stderr(_nowhere()):
+        try:
+            yield
+        finally:
+            logger.remove()
+    setup_default_logger()
+
+
+@contextlib.contextmanager
+def _log_to(file: Path) -> Iterator[None]:
+    """Write what deepwriting logs during a task to a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logger, handler = logging.getLogger("deepwriting"), logging.FileHandler(file, mode="a", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(level, logging.INFO) if level else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        handler.close()
