@@ -44,6 +44,7 @@ check: lint types test  ## everything that CI runs
 
 docs: install  ## write the generated pages under docs/
 	$(BIN)/python -m deepwriting.cli.reference docs/commands.md
+	$(BIN)/python -m deepwriting.select.page docs/taxonomy.md
 
 clean:  ## remove what was built; runs/ and the model cache stay
 	rm -rf $(VENV) .typecheck .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

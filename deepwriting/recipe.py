@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -351,7 +352,7 @@ def load_recipe(name: str) -> tuple[Recipe, str]:
         RecipeError: if it is not valid.
     """
     bundled = bundled_recipes()
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # unlike Path's own, it leaves the home of an unknown user as it is
     if path.is_file():
         try:
             text = path.read_text(encoding="utf-8")

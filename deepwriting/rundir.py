@@ -31,6 +31,9 @@ from deepwriting.errors import NotFoundError, RunError, RunLockedError
 
 State = Literal["running", "finished"]
 
+#: Seconds between two notes of progress, by whoever writes them.
+PROGRESS_SECONDS = 0.5
+
 
 @dataclass
 class Counts:
@@ -123,12 +126,14 @@ class StageFolder:
         return total
 
     def progress(self) -> int:
-        """Rows that have reached the end of the stage so far, rejected ones included."""
-        done = 0
-        for file in (self.path / "progress").glob("*.json"):
-            with contextlib.suppress(OSError, ValueError):  # being replaced just now: the next look sees it
-                done += json.loads(file.read_text(encoding="utf-8"))["rows"]
-        return done
+        """Rows that are through so far, rejected ones included."""
+        written = _noted(self.path / "progress", "*.json")["rows"]
+        # Searches end in another order than their rows are written in.
+        return max(written, self.search_progress()["end"])
+
+    def search_progress(self) -> Counter[str]:
+        """Events in the search journals so far: ``start``, ``step``, ``end``; empty for other stages."""
+        return _noted(self.path / "journal", "*.progress")
 
     def forget_tasks(self) -> None:
         """Have all tasks done again by the next run; the search still finds its steps in the journal."""
@@ -202,6 +207,15 @@ class Stopwatch:
     def seconds(self) -> float:
         """Elapsed time."""
         return time.monotonic() - self.started
+
+
+def _noted(folder: Path, pattern: str) -> Counter[str]:
+    """The sums of all numbers in a folder's notes of progress."""
+    total: Counter[str] = Counter()
+    for file in folder.glob(pattern):
+        with contextlib.suppress(OSError, ValueError):  # being replaced just now: the next look sees it
+            total.update(json.loads(file.read_text(encoding="utf-8")))
+    return total
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -12,22 +13,20 @@ import yaml
 from deepwriting.recipe import Recipe, parse_recipe
 
 STARTS = (
-    "I'm going to begin with", "Maybe I can open with", "Then I need", "After that comes", "Hmm, I want to show",
-    "The reader should see", "It has to end with", "So the text turns to",
+    "Okay, I'm asked for", "Alright, I'm asked for", "Let me see. I'm asked for", "Maybe I can begin with",
+    "Wait, the person wants to read about", "Let me think. I want to say that", "So the text is going to be about",
+    "I'm going to write about",
 )  # fmt: skip
 THINGS = (
-    "the captain at the rail", "a lamp between two houses", "the ladder behind the shed", "an empty road in the rain",
-    "a letter that smells of salt", "fresh paint on the gate", "two sisters and a garden", "the old clock in the hall",
-    "a promise nobody wrote down", "the noise of the harbour",
+    "captains at noon", "lamps under trees", "ladders behind sheds", "roads after rain", "letters smelling of salt",
+    "paint on old gates", "sisters with gardens", "clocks without hands", "promises nobody kept", "harbour noise",
 )  # fmt: skip
-TAILS = ("because it sets the mood.", "and keep it short.", "before anybody speaks.", "in plain words.")
+TAILS = ("because it sets my tone.", "then keep it short.", "before anybody speaks.", "using plain words.")
 
 
 def thinking(rng: random.Random) -> str:
-    """Three short paragraphs that sound like somebody planning a text."""
-    return "\n\n".join(
-        " ".join(f"{rng.choice(STARTS)} {rng.choice(THINGS)} {rng.choice(TAILS)}" for _ in range(2)) for _ in range(3)
-    )
+    """Lines that sound like somebody planning a text, in the compact prompts' beginnings."""
+    return "\n".join(f"{rng.choice(STARTS)} {rng.choice(THINGS)} {rng.choice(TAILS)}" for _ in range(6))
 
 
 @pytest.fixture(scope="session")
@@ -54,9 +53,7 @@ def pocket_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     bpe.train_from_iterator(
         corpus,
-        trainers.BpeTrainer(
-            vocab_size=640, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
-        ),
+        trainers.BpeTrainer(vocab_size=640, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False),
     )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|end|>", pad_token="<|end|>")
     size = len(tokenizer)
@@ -64,7 +61,7 @@ def pocket_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     follows = torch.full((size, size), 0.002)
     for text in corpus:
         ids = tokenizer(text)["input_ids"]
-        for here, behind in zip(ids, ids[1:], strict=False):
+        for here, behind in itertools.pairwise(ids):
             follows[here, behind] += 1.0
 
     config = LlamaConfig(
@@ -85,7 +82,7 @@ def pocket_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layer.self_attn.o_proj.weight.copy_(torch.eye(2 * size))
         network.model.embed_tokens.weight.copy_(torch.cat([one, none], 1))
         likelihoods = (follows / follows.sum(1, keepdim=True)).log()
-        network.lm_head.weight.copy_(torch.cat([likelihoods.T, 40.0 * one], 1) / (2 * size) ** 0.5)
+        network.lm_head.weight.copy_(torch.cat([likelihoods.T, 60.0 * one], 1) / (2 * size) ** 0.5)
     folder = tmp_path_factory.mktemp("pocket")
     with quiet_transformers():
         network.save_pretrained(folder)
@@ -106,8 +103,8 @@ def own_pairs() -> Callable[[int], list[dict[str, str]]]:
                 {
                     "id": f"p{index}",
                     "query": f"Write scene number {index} with {first} and {second}.",
-                    "answer": f"Scene {index} begins late.\n\nThere is {second}, and behind it {first}. "
-                    f"Nobody asks about {third}. It stays that way until the morning.",
+                    "answer": f"Scene {index} begins late.\n\n{first} before anybody speaks, then {second} because it "
+                    f"is short, then {third} using plain words. {second} before anybody speaks of {first}.",
                 }
             )
         return pairs
@@ -129,8 +126,8 @@ def write_lines() -> Callable[..., Path]:
 
 #: Settings under which a search of a small model over short texts takes a moment.
 SHORT_SEARCH = {
-    "prompts": "compact", "max_steps": 2, "max_thinking_tokens": 90, "min_thinking_tokens": 10, "max_segment_tokens": 24,
-    "min_segment_chars": 20, "unclosed": "trim", "initial_attempts": 3, "clip_logprob": -10.0, "concurrency": 1,
+    "prompts": "compact", "max_steps": 2, "max_thinking_tokens": 90, "min_thinking_tokens": 10, 
+    "max_segment_tokens": 24, "min_segment_chars": 20, "unclosed": "trim", "initial_attempts": 3, "clip_logprob": -10.0, "concurrency": 1,
 }  # fmt: skip
 
 

@@ -20,6 +20,8 @@ from deepwriting.rundir import RunFolder, StageRecord
 LOOK_SECONDS = 0.5
 #: Seconds between two lines where nobody looks.
 LINE_SECONDS = 30.0
+#: Rows that must be done before a rate means anything: concurrent rows end in bursts.
+MIN_ROWS_FOR_RATE = 3
 
 
 class RunDisplay(Watcher):
@@ -105,10 +107,11 @@ class RunDisplay(Watcher):
         console.print(f"Look at a row: deepwriting show {self.run.path}", soft_wrap=True)
 
     def _look(self, name: str, task: TaskID, total: int | None, stop: threading.Event) -> None:
-        began, first, said = time.monotonic(), self.run.stage(name).progress(), time.monotonic()
+        began, folder = time.monotonic(), self.run.stage(name)
+        first, said = folder.progress(), began
         while not stop.wait(LOOK_SECONDS):
-            done, elapsed = self.run.stage(name).progress(), time.monotonic() - began
-            note = _rate(done - first, done, total, elapsed)
+            done, steps, elapsed = folder.progress(), folder.search_progress()["step"], time.monotonic() - began
+            note = (f"{steps} steps, " if steps else "") + _rate(done - first, done, total, elapsed)
             self._bars.update(task, completed=done, rate=note)
             if not self.console.is_terminal and time.monotonic() - said >= LINE_SECONDS:
                 said = time.monotonic()
@@ -122,8 +125,8 @@ class RunDisplay(Watcher):
 
 
 def _rate(new: int, done: int, total: int | None, elapsed: float) -> str:
-    """Rate and time left, or the elapsed time while nothing has come out yet."""
-    if new <= 0:
+    """Rate and time left; the elapsed time alone while too little is done to tell."""
+    if new < MIN_ROWS_FOR_RATE:
         return duration(elapsed)
     per_second = new / elapsed
     rate = f"{per_second:.1f} rows/s" if per_second >= 1 else f"{per_second * 60:.1f} rows/min"

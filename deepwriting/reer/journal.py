@@ -7,12 +7,15 @@ One file a task, one JSON object a line:
     {"event": "step",   "row": ROW_ID, ...}   one finished step with all candidates
     {"event": "end",    "row": ROW_ID, ...}   the finished row, or why there is none
 
-A killed run leaves at most one torn line at the end; it is cut off when the journal is opened again.
+A killed run leaves at most one torn line at the end; it is cut off when the journal is opened again. Beside the journal
+a ``.progress`` file says how many events of each kind it holds, for whoever watches.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +25,7 @@ from typing import Any
 import orjson
 
 from deepwriting.errors import JournalError
+from deepwriting.rundir import PROGRESS_SECONDS, write_json
 
 #: What may follow the header.
 EVENTS = ("start", "step", "end")
@@ -50,6 +54,8 @@ class Journal:
     def __init__(self, path: Path, settings: str):
         self.path = path
         self.rows: dict[str, RowJournal] = {}
+        self.events: Counter[str] = Counter()
+        self._noted = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         end = self._replay(settings) if path.exists() else 0
         self._file = path.open("ab")
@@ -79,6 +85,7 @@ class Journal:
 
     def _apply(self, event: dict[str, Any]) -> None:
         row = self.rows.setdefault(event["row"], RowJournal())
+        self.events[event["event"]] += 1
         if event["event"] == "step":
             row.steps.append(event)
         elif event["event"] == "start":
@@ -95,7 +102,13 @@ class Journal:
         record = {"event": event, "row": row_id, **values}
         self._write(record)
         self._apply(record)
+        if time.monotonic() - self._noted > PROGRESS_SECONDS:
+            self._note()
         return record
+
+    def _note(self) -> None:
+        self._noted = time.monotonic()
+        write_json(self.path.with_suffix(".progress"), dict(self.events))
 
     def _write(self, record: dict[str, Any]) -> None:
         self._file.write(orjson.dumps(record) + b"\n")
@@ -103,6 +116,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file, on the disk itself."""
+        self._note()
         os.fsync(self._file.fileno())
         self._file.close()
 

@@ -12,11 +12,8 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.writers.jsonl import JsonlWriter
 
-from deepwriting.rundir import write_json
+from deepwriting.rundir import PROGRESS_SECONDS, write_json
 from deepwriting.schema import REJECT, is_rejected
-
-#: Seconds between two notes of progress.
-PROGRESS_SECONDS = 0.5
 
 
 class WriteShard(PipelineStep):

@@ -75,6 +75,19 @@ def test_what_does_not_fit_is_not_kept() -> None:
         ("mistral", {"sliding_window": 8}, False),
         ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}}, True),
         ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}}, False),
+        (
+            "llama",
+            {
+                "rope_parameters": {
+                    "rope_type": "longrope",
+                    "rope_theta": 10000.0,
+                    "original_max_position_embeddings": 16,
+                    "short_factor": [1.0] * 4,
+                    "long_factor": [1.0] * 4,
+                },
+            },
+            False,
+        ),
     ],
 )
 def test_which_models_can_share(

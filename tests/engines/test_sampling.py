@@ -123,9 +123,9 @@ def test_any_piece_of_a_text_can_stop_it(tiny_folder: Any, open_engine: Any, kin
 def test_a_stop_string_of_many_bytes(llama_folder: Path, open_engine: Any) -> None:
     """Ten Chinese characters are up to thirty tokens, more than the stop string has characters."""
     engine = open_engine(llama_folder)
-    stop = "守夜人在礁石上捡到信"
+    stop = "礁罐鹭鸶褴褛缱绻饕餮"
     ids = engine.tokenizer("嗯" + stop + "了", add_special_tokens=False)["input_ids"]
-    assert len(ids) > len(stop) + 8
+    assert len(engine.tokenizer(stop, add_special_tokens=False)["input_ids"]) > len(stop) + 8
     decoder = Decoder(engine._causal, engine.tokenizer, 1)
     seen = [decoder._stopped((stop,), list(ids[:end])) for end in range(1, len(ids) + 1)]
     first = next(end for end in range(1, len(ids) + 1) if stop in engine.tokenizer.decode(ids[:end]))

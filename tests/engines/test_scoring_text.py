@@ -103,7 +103,11 @@ def test_every_way_of_computing_agrees(
     assert (engine.usage.reused_tokens > 0) is (cache_gb > 0)
 
 
-DYNAMIC = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
+#: Other frequencies from the 17th token on, as in models with a stretched context.
+LONGROPE = {
+    "rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 16,
+    "short_factor": [1.0, 1.5, 2.0, 2.5], "long_factor": [3.0, 5.0, 7.0, 9.0],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ DYNAMIC = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
     [
         ("mistral", {"sliding_window": 8}),
         ("llama", {"attn_implementation": "eager"}),
-        ("llama", {"rope_parameters": DYNAMIC, "max_position_embeddings": 64}),
+        ("llama", {"rope_parameters": LONGROPE}),
     ],
 )
 def test_models_that_cannot_share(
@@ -121,8 +125,8 @@ def test_models_that_cannot_share(
     if "attn_implementation" in config:  # not saved with a model; what transformers falls back to without sdpa
         monkeypatch.setattr("transformers.LlamaForCausalLM._supports_sdpa", False)
     engine, network = open_engine(tiny_folder(kind, **config)), tiny_network(kind, **config)
-    middles = ["some other words here", "x"]
-    for prefix, target in [("The sea and the rocks", " hold a letter."), (LONG[:90], " It is late.")]:
+    middles = ["", "some other words here"]
+    for prefix, target in [(LONG[:20], " sea."), (LONG[:40], " It is late."), (LONG[:90], " It is late.")]:
         scores = asyncio.run(engine.score(prefix, middles, target))
         check(scores, network, plain_logprobs, [prefix + m for m in middles], [target] * 2)
     assert engine.usage.reused_tokens == 0
