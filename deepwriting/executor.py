@@ -28,6 +28,10 @@ from datatrove.utils.stats import PipelineStats
 from deepwriting.errors import RunError
 
 
+#: What worker processes need, imported once in the server that they are forked from: it has neither threads nor models.
+PRELOADED = ["deepwriting.stages", "deepwriting.engines.transformers_engine", "transformers"]
+
+
 class QuietExecutor(LocalPipelineExecutor):
     """Runs the tasks of one stage here or in worker processes; console output goes to the log files only."""
 
@@ -57,6 +61,7 @@ class QuietExecutor(LocalPipelineExecutor):
     def _run_in_workers(self, ranks: list[int]) -> Iterator[PipelineStats]:
         others = set(multiprocessing.active_children())
         context = multiprocessing.get_context(self.start_method)
+        context.set_forkserver_preload(PRELOADED)
         pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_end_with_parent)
         try:
             for future in as_completed([pool.submit(self._run_for_rank, rank) for rank in ranks]):

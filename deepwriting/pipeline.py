@@ -121,10 +121,12 @@ def _changed(stage: Stage, record: StageRecord, settings: dict[str, Any]) -> str
     old, new = dict(_flat(record.settings)), dict(_flat(settings))
     changes = [
         f"{key} was {old.get(key, 'absent')!r}, is {new.get(key, 'absent')!r}"
-        for key in sorted(old.keys() | new.keys())
+        # Hashes of templates last: the setting that brought other templates says more.
+        for key in sorted(old.keys() | new.keys(), key=lambda key: (key.startswith("prompts."), key))
         if old.get(key, "absent") != new.get(key, "absent")
     ]
     what = "; ".join(changes[:3]) if changes else "a stage before it changed"
+    what += f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
     return f"stage {stage.name!r} is {record.state} under other settings: {what}"
 
 

@@ -47,6 +47,7 @@ def pocket_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     rng = random.Random(0)
     corpus = [thinking(rng) for _ in range(300)]
+    corpus += [f"Write a passage of a story in which {rng.choice(THINGS)} {rng.choice(TAILS)}" for _ in range(100)]
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -126,8 +127,9 @@ def write_lines() -> Callable[..., Path]:
 
 #: Settings under which a search of a small model over short texts takes a moment.
 SHORT_SEARCH = {
-    "prompts": "compact", "max_steps": 2, "max_thinking_tokens": 90, "min_thinking_tokens": 10, 
-    "max_segment_tokens": 24, "min_segment_chars": 20, "unclosed": "trim", "initial_attempts": 3, "clip_logprob": -10.0, "concurrency": 1,
+    "prompts": "compact", "max_steps": 2, "max_thinking_tokens": 90, "min_thinking_tokens": 10,
+    "max_segment_tokens": 24, "min_segment_chars": 20, "unclosed": "trim", "initial_attempts": 3,
+    "clip_logprob": -10.0, "concurrency": 1,
 }  # fmt: skip
 
 

@@ -125,9 +125,12 @@ def test_runs_are_found_by_path_and_by_name(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_run_is_held_by_one_holder_at_a_time(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "new" / "run")
-    with run.locked():
-        with pytest.raises(RunLockedError, match="another process is working on"), RunFolder(run.path).locked():
-            pass
+    with (
+        run.locked(),
+        pytest.raises(RunLockedError, match="another process is working on"),
+        RunFolder(run.path).locked(),
+    ):
+        pass
     with run.locked():
         pass
 

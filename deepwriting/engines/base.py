@@ -112,7 +112,6 @@ class Engine(Protocol):
         frequency_penalty: float,
         stop: Sequence[str],
         seed: int,
-        shared_prefix: str = "",
     ) -> list[Completion]:
         """Sample ``n`` continuations of a rendered prompt.
 
@@ -127,7 +126,6 @@ class Engine(Protocol):
                 OpenAI API); 0 for nothing.
             stop: strings that end a continuation; they are not part of the text.
             seed: continuation ``i`` depends on ``seed`` and ``i`` alone, not on what else is being sampled.
-            shared_prefix: beginning of ``prompt`` that other prompts share; a hint that it pays to keep.
 
         Raises:
             ContextOverflowError: if prompt and continuation do not fit into the context.

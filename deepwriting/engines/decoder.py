@@ -33,7 +33,6 @@ class SampleRequest:
     frequency_penalty: float
     stop: Sequence[str]
     seed: int
-    shared_tokens: int
     done: Callable[[list[Completion]], None]
     failed: Callable[[Exception], None]
     admitted: int = 0

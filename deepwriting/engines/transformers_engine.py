@@ -128,7 +128,6 @@ class TransformersEngine:
         frequency_penalty: float,
         stop: Sequence[str],
         seed: int,
-        shared_prefix: str = "",
     ) -> list[Completion]:
         """Sample continuations; see ``Engine.sample``."""
         if n < 1 or max_tokens < 1:
@@ -137,7 +136,6 @@ class TransformersEngine:
         if len(ids) == 0:
             raise EngineError("the prompt has no tokens; there is nothing to continue")
         self._check_context(len(ids) + max_tokens)
-        shared = common_length(self._encode(shared_prefix)[0], ids) if shared_prefix else 0
 
         def work(future: asyncio.Future[Any]) -> None:
             self._decoder.submit(
@@ -151,7 +149,6 @@ class TransformersEngine:
                     frequency_penalty,
                     tuple(stop),
                     seed,
-                    shared,
                     done=lambda completions: resolve(future, completions),
                     failed=lambda error: resolve(future, request_error(error)),
                 )

@@ -51,12 +51,10 @@ class Rendered:
 
     Attributes:
         text: the whole prompt.
-        shared_prefix: its beginning that all prompts of the same template share.
         assistant: what of it is the model's own turn already.
     """
 
     text: str
-    shared_prefix: str
     assistant: str
 
 
@@ -99,10 +97,7 @@ class Template:
         """Fill the slots and put the result into the model's chat layout."""
         user = _fill(self.user, values)
         assistant = _fill(self.assistant, values)
-        text = engine.render(user, assistant)
-        head = _SLOT.split(self.user, maxsplit=1)[0]
-        at = text.find(head)
-        return Rendered(text, text[: at + len(head)] if at >= 0 else "", assistant)
+        return Rendered(engine.render(user, assistant), assistant)
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

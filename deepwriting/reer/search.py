@@ -219,7 +219,6 @@ class _Run:
             frequency_penalty=settings.frequency_penalty,
             stop=stop,
             seed=seed,
-            shared_prefix=prompt.shared_prefix,
         )
 
     # 4. Termination

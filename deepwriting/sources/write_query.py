@@ -97,7 +97,6 @@ class WriteQuery(ConcurrentStep):
                 stop=("\n",),
                 seed=int.from_bytes(hashlib.sha256(f"{self.seed}:query:{doc.id}".encode()).digest()[:6], "big"),
                 frequency_penalty=0.0,
-                shared_prefix=prompt.shared_prefix,
                 **self.sampling,
             )
         except ContextOverflowError as error:

@@ -187,7 +187,6 @@ PLANS = st.lists(
             "temperature": st.sampled_from([0.0, 0.7, 1.0]),
             "frequency_penalty": st.sampled_from([0.0, 1.0]),
             "stop": st.sampled_from([(), ("e",), (" a", "st")]),
-            "shared": st.integers(0, 5),
             "after": st.integers(0, 6),  # decoding steps before it arrives
         }
     ),
@@ -202,7 +201,7 @@ def request_of(plan: dict[str, Any], tokenizer: Any, done: Callable[[Any], None]
     ids = np.array(tokenizer(plan["prompt"], add_special_tokens=False)["input_ids"], dtype=np.int64)
     return SampleRequest(
         ids, plan["n"], plan["max_tokens"], plan["temperature"], 0.95, 50, plan["frequency_penalty"], plan["stop"],
-        plan["seed"], min(plan["shared"], len(ids)), done=done, failed=done,
+        plan["seed"], done=done, failed=done,
     )  # fmt: skip
 
 
@@ -255,7 +254,7 @@ def test_a_shared_prefix_is_computed_once(llama_folder: Path, open_engine: Any) 
     engine, other = open_engine(llama_folder), open_engine(llama_folder, prefix_cache_gb=0.0)
     head = "The keeper of the light reads every letter that the sea brings to his rocks. "
     for prompt in (head + "One", head + "Two and three"):
-        assert alone(engine, prompt, shared_prefix=head) == alone(other, prompt)
+        assert alone(engine, prompt) == alone(other, prompt)
     assert engine.usage.reused_tokens >= engine.count_tokens(head) - 1
     assert other.usage.reused_tokens == 0
     assert engine.usage.sampled_tokens == other.usage.sampled_tokens == 20

@@ -80,9 +80,7 @@ class CountingEngine:
         frequency_penalty: float,
         stop: Sequence[str],
         seed: int,
-        shared_prefix: str = "",
     ) -> list[Completion]:
-        assert prompt.startswith(shared_prefix)
         self._check(self.count_tokens(prompt) + 1)
         self.sampled.append((prompt, seed, n))
         return [self._complete(prompt, max_tokens, stop, random.Random(f"{seed}:{i}:{prompt}")) for i in range(n)]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ from datatrove.data import Document
 
 from deepwriting.recipe import EngineSection, PairSection
 from deepwriting.sources.write_query import WriteQuery, first_sentences, valid_query
+
+pytestmark = pytest.mark.usefixtures("closing_engines")
 
 PASSAGE = (
     "The lamp had gone out before midnight, and nobody on the quay had noticed. Marta sat on the lowest step with the "
@@ -23,7 +24,11 @@ CHINESE = "半夜里灯已经灭了，码头上没有人注意到。她坐在最
         ("Write a quiet scene about a woman who reads one letter again and again.", "en", None),
         ("Write a scene.", "en", "query_too_short"),
         ("Write about how " + PASSAGE[:60], "en", "query_quotes_passage"),
-        ("写一段故事，其中一个女人反复读一封信，地点是码头。", "en", "query_in_wrong_language"),
+        (
+            "写一段故事，其中一个女人在深夜的码头上反复读同一封信，始终没有哭，也没有走开。",
+            "en",
+            "query_in_wrong_language",
+        ),
         ("Write a quiet scene about a woman who reads one letter.", "zh", "query_in_wrong_language"),
         ("写一个码头上的夜晚，一个人在等待。", "zh", None),
         ("写一段故事", "zh", "query_too_short"),
@@ -64,11 +69,6 @@ def step(model: Path | str, *, seed: int = 1, pairs: dict[str, Any] | None = Non
     sampling = {"temperature": 0.8, "top_p": 0.85, "top_k": 40}
     settings = PairSection.model_validate(pairs or {})
     return WriteQuery(section, settings, prompts="compact", sampling=sampling, seed=seed, concurrency=4)
-
-
-@pytest.fixture(autouse=True)
-def _closing(closing_engines: None) -> Iterator[None]:
-    yield
 
 
 def test_pairs_with_a_query_need_no_model() -> None:
