@@ -17,7 +17,7 @@ from deepwriting.errors import BuildError
 #: Names of languages in the prose.
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese"}
 #: Settings that the card shows outside of the settings table.
-_SHOWN_ELSEWHERE = frozenset({"pretty_name", "repo_id", "source_datasets", "changes"})
+_SHOWN_ELSEWHERE = frozenset({"pretty_name", "repo_id", "source_datasets", "changes", "counts"})
 
 
 def render_card(
@@ -33,9 +33,10 @@ def render_card(
 
     Args:
         statistics: statistics of the rows; at least one row is kept.
-        settings: facts about the run, shown as a table. Four names have a meaning of their own: ``pretty_name``
-            (title), ``repo_id`` (``namespace/name`` on the Hub), ``source_datasets`` (list of Hub ids) and ``changes``
-            (list of sentences for the change log).
+        settings: facts about the run, shown as a table. Some names have a meaning of their own: ``pretty_name``
+            (title), ``repo_id`` (``namespace/name`` on the Hub), ``source_datasets`` (list of Hub ids), ``changes``
+            (list of sentences for the change log), ``counts`` (rows in, out and rejected of each stage) and
+            ``search.clip_logprob`` (nats).
         name: name of the dataset.
         version: version of the dataset.
         infos: `datasets` ``DatasetInfosDict`` with features, splits and sizes of every config.
@@ -64,6 +65,7 @@ def render_card(
         changes=[escaped(str(change)) for change in settings.get("changes", [])],
         plots=plots,
         empty_configs=", ".join(code(config) for config in infos if not infos[config].splits["train"].num_examples),
+        clip=_clip(settings),
         numbers=_numbers(statistics),
         tables=_tables(statistics, settings, infos),
     )
@@ -93,6 +95,15 @@ def _numbers(statistics: Statistics) -> dict[str, str | bool]:
     }
 
 
+def _clip(settings: Mapping[str, Any]) -> str:
+    """The range that log-probabilities are clipped to, in words."""
+    search = settings.get("search")
+    floor = search.get("clip_logprob") if isinstance(search, Mapping) else None
+    if floor is None:
+        return "clipped (nats per token; the settings of the run say where)"
+    return f"clipped to the range from −{abs(float(floor)):g} to 0 (nats per token)"
+
+
 def _first_segment(statistics: Statistics) -> str:
     scored, rows = statistics.first_segment_scored, statistics.everything.rows
     if scored == rows:
@@ -119,5 +130,6 @@ def _tables(statistics: Statistics, settings: Mapping[str, Any], infos: Any) -> 
         "models": sections.models(statistics),
         "drop_reasons": sections.counted("reason", statistics.drop_reasons, everything.rows),
         "flags": sections.counted("flag", statistics.flags, everything.rows),
+        "funnel": sections.funnel(settings.get("counts")),
         "settings": sections.settings(settings, _SHOWN_ELSEWHERE),
     }

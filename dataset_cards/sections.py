@@ -158,3 +158,20 @@ def settings(facts: Mapping[str, Any], hidden: frozenset[str]) -> str:
     shown = {key: value for key, value in facts.items() if key not in hidden}
     rows = [(code(name), code(value)) for name, value in _flattened(shown) if name]
     return table(("setting", "value"), rows) if rows else ""
+
+
+def funnel(counts: Any) -> str:
+    """What each stage did with its rows; empty when nothing is known.
+
+    Args:
+        counts: for each stage in order ``stage``, ``in``, ``out``, ``rejected``, and ``reasons`` (reason -> rows).
+    """
+    rows = [
+        (
+            code(numbers["stage"]),
+            ", ".join(f"{code(reason)} {count(rows)}" for reason, rows in numbers.get("reasons", {}).items()),
+            *(count(numbers[name]) for name in ("in", "out", "rejected")),
+        )
+        for numbers in counts or []
+    ]
+    return table(("stage", "why rejected", "in", "out", "rejected"), rows, numbers=3) if rows else ""

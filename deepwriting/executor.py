@@ -27,13 +27,14 @@ from datatrove.utils.stats import PipelineStats
 
 from deepwriting.errors import RunError
 
-
 #: What worker processes need, imported once in the server that they are forked from: it has neither threads nor models.
 PRELOADED = ["deepwriting.stages", "deepwriting.engines.transformers_engine", "transformers"]
 
 
 class QuietExecutor(LocalPipelineExecutor):
     """Runs the tasks of one stage here or in worker processes; console output goes to the log files only."""
+
+    pipeline: list[Any]
 
     def run(self) -> PipelineStats | None:
         """Run all tasks that have not finished.
@@ -53,7 +54,7 @@ class QuietExecutor(LocalPipelineExecutor):
             return stats
 
     def _run_here(self, ranks: list[int]) -> Iterator[PipelineStats]:
-        pipeline: list[Any] = self.pipeline
+        pipeline = self.pipeline
         for rank in ranks:
             self.pipeline = deepcopy(pipeline)  # a step keeps what it has counted
             yield self._run_for_rank(rank)

@@ -71,13 +71,14 @@ def run_facts(context: StageContext) -> dict[str, Any]:
         "build": recipe.build.model_dump(),
         "prompts": prompt_hashes(recipe.search.prompts),
         "stages": {name: record.settings_hash for name, record in done.items()},
-        "counts": {
-            name: {
+        "counts": [
+            {
+                "stage": name,
                 "in": record.counts.rows_in,
                 "out": record.counts.rows_out,
                 "rejected": record.counts.rejected,
                 "reasons": record.counts.reasons,
             }
             for name, record in done.items()
-        },
+        ],
     }

@@ -153,3 +153,17 @@ def test_licences(licences: list[str], fields: dict[str, str]) -> None:
 )
 def test_size_categories(rows: int, name: str) -> None:
     assert size_category(rows) == name
+
+
+def test_the_clipping_is_the_one_of_the_run(row: Row, infos: Callable[..., Any]) -> None:
+    text = render([row(1)], infos(), {"search": {"clip_logprob": -10.0}})
+    assert "clipped to the range from −10 to 0 (nats per token)" in text
+    assert "clipped to the range" not in render([row(1)], infos())
+
+
+def test_the_funnel_names_every_reason(row: Row, infos: Callable[..., Any]) -> None:
+    counts = [{"stage": "source", "in": 33, "out": 26, "rejected": 7, "reasons": {"deleted": 2, "toxic": 5}}]
+    text = render([row(1)], infos(), {"counts": counts})
+    assert "| `source` | `deleted` 2, `toxic` 5 | 33 | 26 | 7 |" in text
+    assert "`counts" not in text
+    assert "From candidates to rows" not in render([row(1)], infos())
