@@ -125,5 +125,6 @@ def test_the_manifest_names_what_made_the_dataset(run: tuple[RunFolder, list[Sta
     settings = json.loads(text)["settings"]
     assert settings["generator"]["model"] == "smollm2-135m"
     assert settings["stages"] == {record.stage: record.settings_hash for record in records[:-1]}
-    assert settings["counts"]["search"]["in"] == len(PAIRS)
+    assert [item["stage"] for item in settings["counts"]] == list(STAGE_NAMES[:-1])
+    assert settings["counts"][3]["in"] == len(PAIRS)
     assert str(folder.path) not in text, "a rebuild elsewhere must be equal"
