@@ -9,7 +9,9 @@
     │   ├── StageMissingError                       an earlier stage has not finished
     │   ├── CountsError                             rows in != rows out + rejects
     │   ├── JournalError                            a search journal that belongs to another configuration
-    │   └── RunLockedError                          another process works on the same run
+    │   ├── RunLockedError                          another process works on the same run
+    │   ├── StageOrderError                         stages asked for in an impossible order
+    │   └── WorkerLostError                         a worker process was killed
     ├── EngineError            (RuntimeError)       a model that cannot sample or score
     │   ├── ModelNotFoundError (LookupError)        neither embedded, nor a folder, nor on the Hub
     │   ├── ChecksumError                           a model file is not the one that was tested
@@ -62,6 +64,14 @@ class JournalError(RunError):
 
 class RunLockedError(RunError):
     """Another process is working on the same run."""
+
+
+class StageOrderError(RunError):
+    """The first stage to run, or the one to redo, comes after the last."""
+
+
+class WorkerLostError(RunError):
+    """A worker process was killed, most likely for want of memory."""
 
 
 class EngineError(DeepWritingError, RuntimeError):

@@ -25,7 +25,7 @@ from typing import Any, TextIO
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
 
-from deepwriting.errors import RunError
+from deepwriting.errors import WorkerLostError
 
 #: What worker processes need, imported once in the server that they are forked from: it has neither threads nor models.
 PRELOADED = ["deepwriting.stages", "deepwriting.engines.transformers_engine", "transformers"]
@@ -40,7 +40,7 @@ class QuietExecutor(LocalPipelineExecutor):
         """Run all tasks that have not finished.
 
         Raises:
-            RunError: if a worker process was killed.
+            WorkerLostError: if a worker process was killed.
         """
         with _silence():
             ranks = self.get_incomplete_ranks()
@@ -72,7 +72,7 @@ class QuietExecutor(LocalPipelineExecutor):
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
             if isinstance(error, BrokenProcessPool):
-                raise RunError("a worker process was killed, most likely for want of memory") from error
+                raise WorkerLostError("a worker process was killed, most likely for want of memory") from error
             raise
         finally:
             pool.shutdown(cancel_futures=True)

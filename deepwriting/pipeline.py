@@ -20,6 +20,7 @@ from deepwriting.errors import (
     SourceError,
     StageChangedError,
     StageMissingError,
+    StageOrderError,
 )
 from deepwriting.executor import QuietExecutor
 from deepwriting.recipe import Recipe, settings_hash
@@ -73,7 +74,7 @@ def plan(
 
     Raises:
         NotFoundError: if there is no stage of a given name.
-        RunError: if ``start`` or ``redo`` comes after ``until``.
+        StageOrderError: if ``start`` or ``redo`` comes after ``until``.
         StageChangedError: if a stage has results under other settings.
         StageMissingError: if a stage before ``start`` has not finished.
     """
@@ -82,7 +83,9 @@ def plan(
             raise NotFoundError(f"there is no stage {name!r}; the stages are {', '.join(STAGE_NAMES)}")
     for option, name in (("from", start), ("redo", redo)):
         if name and until and STAGE_NAMES.index(name) > STAGE_NAMES.index(until):
-            raise RunError(f"{option} {name!r} comes after until {until!r}; the order is {', '.join(STAGE_NAMES)}")
+            raise StageOrderError(
+                f"{option} {name!r} comes after until {until!r}; the order is {', '.join(STAGE_NAMES)}"
+            )
     planned: list[Planned] = []
     upstream = ""
     redoing, started = False, start is None

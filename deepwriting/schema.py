@@ -92,12 +92,20 @@ SEARCH_COLUMNS = (
 
 #: Columns that the annotating filters fill.
 ANNOTATION_COLUMNS = (
-    Column("repetition", "float32", "Share of the thinking's n-grams taken by its three most frequent ones (0 to 1)."),
+    Column(
+        "repetition",
+        "float32",
+        "Share of the thinking's n-grams taken by its three most frequent ones that recur (0 to 1).",
+    ),
     Column(
         "thinking_patterns", "pattern_counts", "Thinking patterns such as 'wait' or 'maybe' and how often each occurs."
     ),
     Column("thinking_pattern_count", "int32", "Occurrences of thinking patterns in the whole thinking."),
-    Column("end_pattern_count", "int32", "Occurrences of thinking patterns in the last tenth of the thinking."),
+    Column(
+        "end_pattern_count",
+        "int32",
+        "Occurrences of reflection patterns (no mere connectives) in the thinking's last tenth.",
+    ),
     Column("copy_ratio", "float32", "Share of the answer's words that stand verbatim in the thinking, in long runs."),
     Column("longest_copy", "int32", "Longest run of the answer that stands verbatim in the thinking (words)."),
     Column("flags", "strings", "What the filters noticed, for example repetition or end_of_thinking."),

@@ -19,6 +19,8 @@ from deepwriting.errors import (
     SourceError,
     StageChangedError,
     StageMissingError,
+    StageOrderError,
+    WorkerLostError,
 )
 
 #: Error class -> what to do next. The first class that fits counts, so special ones stand before general ones.
@@ -31,6 +33,11 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
     (CountsError, "this is a bug; please report it with the stage's folder counts/ and logs/"),
     (JournalError, "do the stage anew: --redo search"),
     (RunLockedError, "wait for it, or stop it; `deepwriting status RUN` shows how far it is"),
+    (StageOrderError, "choose stages in the order in which they run, or leave one of the options out"),
+    (
+        WorkerLostError,
+        "run the same command again, it goes on where it stopped; fewer execution.workers need less memory",
+    ),
     (ModelNotFoundError, "name an embedded model, a local directory or a Hub id under engines in the recipe"),
     (ChecksumError, "delete the file and try again; if it stays so, the package index serves something else"),
     (ContextOverflowError, "take a model with a longer context, or lower pairs.max_answer_chars"),

@@ -27,9 +27,9 @@ def command(recipe: str, until: str | None, start: str | None, redo: str | None,
     Finished stages are skipped, an interrupted one goes on where it stopped. A recipe that changed under a stage with
     results is refused; --redo does the stage anew.
     """
-    order = [STAGES.index(name) if name else None for name in (start, until)]
-    if order[0] is not None and order[1] is not None and order[0] > order[1]:
-        raise click.UsageError(f"--from {start} comes after --until {until}; the stages are {', '.join(STAGES)}")
+    for option, name in (("--from", start), ("--redo", redo)):
+        if name and until and STAGES.index(name) > STAGES.index(until):
+            raise click.UsageError(f"{option} {name} comes after --until {until}; the stages are {', '.join(STAGES)}")
     from deepwriting.cli.progress import RunDisplay
     from deepwriting.engines.registry import close_engines
     from deepwriting.pipeline import run_recipe
