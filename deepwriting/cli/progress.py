@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import sys
 import threading
 import time
 from pathlib import Path
@@ -91,7 +93,7 @@ class RunDisplay(Watcher):
     def summary(self, records: list[StageRecord]) -> None:
         """What happened, and what to do next; on stdout."""
         console = out()
-        console.print(stage_table(records))
+        console.print(stage_table({record.stage: record for record in records}))
         by_name = {record.stage: record for record in records}
         if "search" in by_name:
             console.print(search_table(self.run))
@@ -102,9 +104,11 @@ class RunDisplay(Watcher):
         facts = by_name["build"].facts
         folder = self.run.path / facts["folder"]
         console.print(f"Dataset: {folder}  ({facts['kept']} rows in the default config)")
-        console.print(f"Load it: cd {self.run.path} && python -c 'from datasets import load_dataset; "
-                      f"print(load_dataset(\"{facts['folder']}\"))'", soft_wrap=True)  # fmt: skip
-        console.print(f"Look at a row: deepwriting show {self.run.path}", soft_wrap=True)
+        load = f'from datasets import load_dataset; print(load_dataset("{facts["folder"]}"))'
+        console.print(f"Load it: cd {self.run.path} && {sys.executable} -c '{load}'", soft_wrap=True)
+        # Without an activated environment the command is found only where it was called.
+        command = "deepwriting" if shutil.which("deepwriting") else sys.argv[0]
+        console.print(f"Look at a row: {command} show {self.run.path}", soft_wrap=True)
 
     def _look(self, name: str, task: TaskID, total: int | None, stop: threading.Event) -> None:
         began, folder = time.monotonic(), self.run.stage(name)

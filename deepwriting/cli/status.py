@@ -18,7 +18,7 @@ def command(run: str | None, as_json: bool) -> None:
     Works from another terminal while the run goes on.
     """
     from deepwriting.cli.console import out
-    from deepwriting.cli.tables import plain_table
+    from deepwriting.cli.tables import stage_table
     from deepwriting.rundir import RunFolder
     from deepwriting.stages import STAGE_NAMES
 
@@ -35,24 +35,7 @@ def command(run: str | None, as_json: bool) -> None:
         }
         click.echo(json.dumps({"run": str(found.path), "stages": stages}, indent=2, ensure_ascii=False))
         return
-    from deepwriting.cli.console import duration
-
-    table = plain_table(
-        "stage", "state", "in", "out", "rejected", "why", "time", right=(2, 3, 4, 6), title=str(found.path)
-    )
-    for name, record in records.items():
-        if record is None:
-            table.add_row(name, "waiting", "", "", "", "", "")
-        elif record.state == "running":
-            table.add_row(name, "running or interrupted", "", f"{done[name]} so far", "", "", duration(record.seconds))
-        else:
-            counts = record.counts
-            why = ", ".join(f"{reason} {count}" for reason, count in counts.reasons.items())
-            table.add_row(
-                name, "finished", str(counts.rows_in), str(counts.rows_out), str(counts.rejected), why,
-                duration(record.seconds),
-            )  # fmt: skip
-    out().print(table)
+    out().print(stage_table(records, done, title=str(found.path)))
 
 
 def _list_runs(as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich import box
 from rich.table import Table
@@ -22,16 +22,31 @@ def plain_table(*columns: str, right: Iterable[int] = (), title: str | None = No
     return table
 
 
-def stage_table(records: Iterable[StageRecord]) -> Table:
-    """What each stage did with its rows."""
-    table = plain_table("stage", "state", "in", "out", "rejected", "why", "time", right=(2, 3, 4, 6))
-    for record in records:
-        counts = record.counts
-        extra = f" (+{counts.extra})" if counts.extra else ""
-        table.add_row(
-            record.stage, record.state, f"{counts.rows_in}{extra}", str(counts.rows_out), str(counts.rejected),
-            ", ".join(f"{reason} {count}" for reason, count in counts.reasons.items()), duration(record.seconds),
-        )  # fmt: skip
+def stage_table(
+    records: Mapping[str, StageRecord | None], done: Mapping[str, int] | None = None, title: str | None = None
+) -> Table:
+    """What each stage did with its rows.
+
+    Args:
+        records: stage -> its record; ``None`` for a stage that has not begun.
+        done: stage -> rows that are through so far, for stages that have not finished.
+        title: line above the table.
+    """
+    table = plain_table("stage", "state", "in", "out", "rejected", "why", "time", right=(2, 3, 4, 6), title=title)
+    for name, record in records.items():
+        if record is None:
+            table.add_row(name, "waiting", "", "", "", "", "")
+        elif record.state != "finished":
+            so_far = f"{(done or {}).get(name, 0)} so far"
+            spent = duration(record.seconds) if record.seconds else ""  # known once it was interrupted
+            table.add_row(name, "running or interrupted", "", so_far, "", "", spent)
+        else:
+            counts = record.counts
+            rows_in = f"{counts.rows_in} (+{counts.extra})" if counts.extra else str(counts.rows_in)
+            why = ", ".join(f"{reason} {count}" for reason, count in counts.reasons.items())
+            table.add_row(
+                name, record.state, rows_in, str(counts.rows_out), str(counts.rejected), why, duration(record.seconds)
+            )
     return table
 
 
