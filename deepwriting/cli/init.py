@@ -13,7 +13,7 @@ import click
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("recipe.yaml"))
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(file: Path, force: bool) -> None:
-    """Write a recipe to FILE [recipe.yaml] in which every key is explained and has its default."""
+    """Write a recipe to FILE [recipe.yaml] that runs as it is and in which every key is explained."""
     if file.exists() and not force:
         raise click.UsageError(f"{file} exists; --force overwrites it")
     file.write_text(starter(file.stem), encoding="utf-8")
@@ -21,29 +21,38 @@ def command(file: Path, force: bool) -> None:
 
 
 def starter(name: str) -> str:
-    """A recipe with every key, its default and its description."""
-    from deepwriting.recipe import EngineSection, Recipe, SourceSection
+    """A recipe with every key and its description.
+
+    It runs as it is: source, engines and search are the quickstart's, since the embedded model would get nowhere with
+    the paper's values. Those stand beside them.
+    """
+    from deepwriting.recipe import EngineSection, Recipe, SourceSection, load_recipe
 
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).lstrip("._-") or "mine"
+    quickstart = load_recipe("quickstart")[0]
+    source = {"kind": "pairs", "path": "samples://pairs", "license": "CC0-1.0"}
     lines = [
-        "# A recipe: from writing sources to a dataset. Every key is here with its default;",
-        "# keys that you leave out keep theirs. Run it with: deepwriting run FILE",
+        "# A recipe: from writing sources to a dataset. Every key is here; keys that you leave out have their default.",
+        "# Engines and search suit the embedded model; with a larger one, go back to the defaults named beside them.",
+        "# Run it with: deepwriting run FILE",
         f"name: {name}    # {Recipe.model_fields['name'].description}",
         f"seed: 42    # {Recipe.model_fields['seed'].description}",
         "",
         f"# {_about(SourceSection)}",
         "sources:",
-        *_item(SourceSection, {"kind": "pairs", "path": "samples://pairs", "license": "CC0-1.0"}),
+        *_item(SourceSection, source),
         "",
-        f"# {_about(Recipe.model_fields['engines'].annotation)}",
+        f"# {_about(Recipe.model_fields['engines'].annotation)} Without a scorer the generator scores too.",
         "engines:",
         "  generator:",
-        *_keys(EngineSection, "    ", {"model": "smollm2-135m"}),
-        "  # scorer: the same keys; the generator scores too if this is left out",
+        *_keys(EngineSection, "    ", quickstart.engines.generator.model_dump()),
+        "  scorer:",
+        *_keys(EngineSection, "    ", quickstart.engines.scoring.model_dump()),
     ]
     for key, field in Recipe.model_fields.items():
         if key not in ("name", "seed", "sources", "engines"):
-            lines += ["", f"# {_about(field.annotation)}", f"{key}:", *_keys(field.annotation, "  ", {})]
+            values = quickstart.search.model_dump() if key == "search" else {}
+            lines += ["", f"# {_about(field.annotation)}", f"{key}:", *_keys(field.annotation, "  ", values)]
     return "\n".join(lines) + "\n"
 
 
@@ -61,8 +70,11 @@ def _keys(section: Any, indent: str, values: dict[str, Any]) -> list[str]:
 
     lines = []
     for key, field in section.model_fields.items():
-        value = values.get(key, None if field.is_required() else field.get_default(call_default_factory=True))
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        value = values.get(key, default)
         about = field.description or ""
+        if not field.is_required() and value != default:
+            about += f" (default {_yaml(default)})"
         if key == "kind":
             about += f": {', '.join(SOURCE_KINDS)}"
         lines.append(f"{indent}{key}: {_yaml(value)}    # {about}")

@@ -143,15 +143,18 @@ def test_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert call("recipes", "--show", "nope") == 1
 
 
-def test_init_writes_a_recipe_that_is_the_defaults(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_init_writes_a_recipe_that_runs_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert call("init", "mine.yaml") == 0
     written, text = load_recipe(str(tmp_path / "mine.yaml"))
+    quickstart = load_recipe("quickstart")[0]
     least = {
         "name": "mine",
         "sources": [{"kind": "pairs", "path": "samples://pairs", "license": "CC0-1.0"}],
-        "engines": {"generator": {"model": "smollm2-135m"}},
+        "engines": quickstart.engines.model_dump(),
+        "search": quickstart.search.model_dump(),
     }
     assert written == Recipe.model_validate(least)
+    assert "max_steps: 2    # most steps; a step refines one segment (default 10)" in text
     assert text.count("#") > 60, "every key is explained"
     assert call("init", "mine.yaml") == 2
     assert "exists; --force overwrites it" in capsys.readouterr().err
