@@ -12,9 +12,10 @@ from deepwriting.engines.prefixes import Ids, Prefix, PrefixStore, cache_from, c
 #: Positions whose logits exist at the same time: bounds memory to this many rows of the vocabulary (float32).
 HEAD_CHUNK = 512
 #: Several texts with fewer tokens than this in all are scored as one row under a block mask (see ``_packed_logprobs``).
-#: 870 tokens behind a prefix of 250 took a fifth less time than as a padded batch (SmolLM2-135M, float32, 2 cores);
-#: beyond, the attention between texts that the mask throws away costs more than the copies of the prefix.
-PACKED_TOKENS = 1024
+#: Behind a prefix of 250 tokens four texts took 0.82 of a padded batch's time at 120 tokens in all and 0.85 at 240, but
+#: 1.05 at 480 and 1.16 at 1,600, where the mask throws away more and more attention (benchmarks/packed_scoring.py,
+#: SmolLM2-135M, float32, 2 cores).
+PACKED_TOKENS = 320
 #: Tokens in one forward pass over a long prefix: bounds the activations.
 PREFILL_CHUNK = 4096
 
