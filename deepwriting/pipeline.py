@@ -37,11 +37,13 @@ class Planned:
     Attributes:
         stage: the stage.
         context: recipe, folder, and the settings hash.
+        settings: everything that decides the stage's outcome; what the hash is of.
         action: ``skip``, ``run`` or ``continue``.
     """
 
     stage: Stage
     context: StageContext
+    settings: dict[str, Any]
     action: str
 
 
@@ -106,7 +108,7 @@ def plan(
             action = "run" if stale else "skip" if record.state == "finished" else "continue"
         if not started and action != "skip":
             raise StageMissingError(f"stage {stage.name!r} has not finished, and --from {start} would leave it out")
-        planned.append(Planned(stage, context, action))
+        planned.append(Planned(stage, context, settings, action))
         upstream = digest
         if stage.name == until:
             break
@@ -209,7 +211,7 @@ def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
     earlier = before.seconds if before else 0.0
     if before is None:
         folder.remove()
-    record = StageRecord(stage.name, context.settings_hash, stage_settings(stage, recipe), "running", earlier)
+    record = StageRecord(stage.name, context.settings_hash, planned.settings, "running", earlier)
     folder.save(record)
     expected = _rows_in(stage, context)
     watcher.stage_started(planned, expected)

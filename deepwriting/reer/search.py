@@ -11,7 +11,6 @@ and a search that finds its row in the journal goes on where that ends.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from deepwriting.reer.prompts import PromptSet, Rendered
 from deepwriting.reer.scoring import Score, SolutionScorer
 from deepwriting.reer.segments import Trajectory, split_segments
 from deepwriting.schema import row_id
+from deepwriting.seeds import derive_seed
 
 #: Where a refinement that the prompt has begun ends besides its closing tag: with its paragraph.
 PARAGRAPH_END = "\n"
@@ -155,8 +155,7 @@ class _Run:
 
     def seed_for(self, *what: object) -> int:
         """A seed for one request: depends on the recipe's seed, the row and ``what``, not on the order of work."""
-        text = ":".join(map(str, (self.seed, self.row, *what)))
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+        return derive_seed(self.seed, self.row, *what)
 
     # 1. Initialisation
 

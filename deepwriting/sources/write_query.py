@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from datatrove.data import Document
 
@@ -13,8 +12,13 @@ from deepwriting.concurrency import ConcurrentStep
 from deepwriting.errors import ContextOverflowError
 from deepwriting.metrics.copying import longest_copied_run
 from deepwriting.recipe import EngineSection, PairSection
+from deepwriting.seeds import derive_seed
 from deepwriting.sources.check import language_of
 from deepwriting.steps import reject
+
+if TYPE_CHECKING:
+    from deepwriting.engines.base import Engine
+    from deepwriting.reer.prompts import PromptSet
 
 #: Longest run of the passage that a query may hold (words): names and set phrases pass, a quotation does not.
 MAX_QUOTED_WORDS = 7
@@ -74,28 +78,37 @@ class WriteQuery(ConcurrentStep):
         self.prompts = prompts
         self.sampling = sampling
         self.seed = seed
+        self._tools: tuple[Engine, Mapping[str, PromptSet]] | None = None
+
+    def _loaded(self) -> tuple[Engine, Mapping[str, PromptSet]]:
+        """Engine and templates; not in ``open``, since a recipe without books needs no model for its first stage."""
+        if self._tools is None:
+            from deepwriting.engines import get_engine
+            from deepwriting.reer.prompts import load_prompts
+
+            self._tools = get_engine(self.generator), load_prompts(self.prompts)
+        return self._tools
+
+    def close(self) -> None:
+        """Let go of the engine, which stays for the next stage."""
+        self._tools = None
 
     async def process(self, doc: Document) -> Iterable[Document]:
         """Write the query of a passage that has none."""
         if doc.metadata.get("query") is not None:
             return [doc]
-        # Loaded here, not in ``open``: a recipe without books needs no model for its first stage.
-        from deepwriting.engines import get_engine
-        from deepwriting.reer.prompts import load_prompts
-
         language = language_of(doc.text)
         if language is None:
             return [reject(doc, "unsupported_language", "the passage is in neither Latin nor Chinese script")]
-        engine = get_engine(self.generator)
-        template = load_prompts(self.prompts)[language]["query"]
-        prompt = template.render(engine, answer=doc.text, kind=KIND[language])
+        engine, prompts = self._loaded()
+        prompt = prompts[language]["query"].render(engine, answer=doc.text, kind=KIND[language])
         try:
             completions = await engine.sample(
                 prompt.text,
                 n=self.settings.query_attempts,
                 max_tokens=self.settings.query_max_tokens,
                 stop=("\n",),
-                seed=int.from_bytes(hashlib.sha256(f"{self.seed}:query:{doc.id}".encode()).digest()[:6], "big"),
+                seed=derive_seed(self.seed, "query", doc.id),
                 frequency_penalty=0.0,
                 **self.sampling,
             )
