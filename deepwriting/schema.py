@@ -68,7 +68,7 @@ TEXT_COLUMNS = (
 
 #: Columns that the search fills.
 SEARCH_COLUMNS = (
-    Column("generator", "string", "Model that wrote the thinking."),
+    Column("generator", "string", "Model that wrote the thinking; several are joined by commas."),
     Column("generator_revision", "string", "Revision or checksum of the generator."),
     Column("scorer", "string", "Model that scored the answer."),
     Column("scorer_revision", "string", "Revision or checksum of the scorer."),
@@ -134,7 +134,8 @@ STEP_COLUMNS = (
     Column("segment", "string", "The segment before the step."),
     Column("candidate_index", "int32", "Index of the candidate within the step, from 0."),
     Column("candidate", "string", "The candidate's text; empty when nothing could be parsed."),
-    Column("refusal", "string", "Why the candidate was refused before scoring.", nullable=True),
+    Column("generator", "string", "Model that wrote the candidate."),
+    Column("refusal", "string", "Why the candidate was refused, or its scoring ended early.", nullable=True),
     Column("score_current", "float32", "Search score of the best trajectory before the step (clipped mean NLL, nats)."),
     Column("score", "float32", "Search score of the trajectory with the candidate in place (nats).", nullable=True),
     Column("perplexity", "float32", "True perplexity of the answer with the candidate in place.", nullable=True),

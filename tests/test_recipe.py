@@ -104,8 +104,8 @@ WRONG_VALUES = [
     ),
     ({"search": {"unclosed": "cut"}}, "search.unclosed = 'cut' is not allowed: input should be 'refuse' or 'trim'"),
     (
-        {"engines": {"generator": {"model": "m", "engine": "vllm"}}},
-        "engines.generator.engine = 'vllm' is not allowed: input should be 'transformers'",
+        {"engines": {"generator": {"model": "m", "engine": "tgi"}}},
+        "engines.generator.engine = 'tgi' is not allowed; allowed: transformers, vllm, server",
     ),
     (
         {"engines": {"generator": {"model": "m", "dtype": "int8"}}},
@@ -128,7 +128,7 @@ WRONG_VALUES = [
     ({"dataset": {"name": "ends-"}}, "dataset.name = 'ends-' is not allowed: string should match pattern"),
     ({"dataset": {"name": "n" * 97}}, "dataset.name = 'nnn"),
     ({"search": None}, "search = None is not allowed: it should be a mapping with keys of its own: max_steps"),
-    ({"engines": "cpu"}, "engines = 'cpu' is not allowed: it should be a mapping with keys of its own: generator, sco"),
+    ({"engines": "cpu"}, "engines = 'cpu' is not allowed: it should be a mapping with keys of its own: generator, mor"),
     ({"sources": ["pairs"]}, "sources.0 = 'pairs' is not allowed: it should be a mapping with keys of its own: kind"),
 ]
 
@@ -153,7 +153,7 @@ IMPOSSIBLE = [
     ({"dataset": {"name": "search"}}, "dataset.name: 'search' is taken inside a run's folder; allowed: anything but"),
     ({"dataset": {"name": "run.lock"}}, "dataset.name: 'run.lock' is taken inside a run's folder"),
     ({"build": {"drop_flags": ["copying", "copying"]}}, r"build.drop_flags: \['copying'\] stand twice"),
-    ({"search": {"prompts": "poetic"}}, r"search.prompts: prompts 'poetic' is neither a bundled set \(default, comp"),
+    ({"search": {"prompts": "poetic"}}, r"search.prompts: prompts 'poetic' is neither a bundled set \(default, no-r"),
 ]
 
 

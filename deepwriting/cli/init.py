@@ -26,7 +26,7 @@ def starter(name: str) -> str:
     It runs as it is: source, engines and search are the quickstart's, since the embedded model would get nowhere with
     the paper's values. Those stand beside them.
     """
-    from deepwriting.recipe import EngineSection, Recipe, SourceSection, load_recipe
+    from deepwriting.recipe import Recipe, SourceSection, TransformersSection, load_recipe
 
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in name).lstrip("._-") or "mine"
     quickstart = load_recipe("quickstart")[0]
@@ -45,9 +45,9 @@ def starter(name: str) -> str:
         f"# {_about(Recipe.model_fields['engines'].annotation)} Without a scorer the generator scores too.",
         "engines:",
         "  generator:",
-        *_keys(EngineSection, "    ", quickstart.engines.generator.model_dump()),
+        *_keys(TransformersSection, "    ", quickstart.engines.generator.model_dump()),
         "  scorer:",
-        *_keys(EngineSection, "    ", quickstart.engines.scoring.model_dump()),
+        *_keys(TransformersSection, "    ", quickstart.engines.scoring.model_dump()),
     ]
     for key, field in Recipe.model_fields.items():
         if key not in ("name", "seed", "sources", "engines"):

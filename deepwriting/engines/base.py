@@ -6,7 +6,7 @@ caches, devices or servers; the engine batches what the tasks ask for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 #: How far the mean NLL of one text can differ between two ways of computing it (nats), by dtype. float32 and bfloat16
 #: were measured with SmolLM2-135M over padded, prefix-cached and plain forwards on CPU; float16 lies between.
 SCORE_NOISE_NATS = {"float32": 1e-5, "float16": 1e-3, "bfloat16": 6e-3}
+#: A server does not say in which precision it computes: the worst that was measured.
+UNKNOWN_NOISE_NATS = 6e-3
 
 FinishReason = Literal["stop", "eos", "length"]
+
+#: Asked between two blocks of a target: given the log-probabilities of its first tokens, is the rest not needed?
+Abandon = Callable[[NDArray[np.float32]], bool]
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,15 @@ class TargetScore:
     """Log-probabilities of a target text.
 
     Attributes:
-        logprobs: natural log-probability of each token that overlaps the target, shape ``(target_tokens,)``, nats.
+        logprobs: natural log-probability of each token that overlaps the target, shape ``(target_tokens,)``, nats; of
+            the first ones only if the target was abandoned.
         total_tokens: length of the whole scored text (tokens).
+        complete: whether all tokens of the target are there.
     """
 
     logprobs: NDArray[np.float32]
     total_tokens: int
+    complete: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class EngineInfo:
     @property
     def noise_nats(self) -> float:
         """Numerical noise of a score (nats); an edit has to gain more than this."""
-        return SCORE_NOISE_NATS[self.dtype]
+        return SCORE_NOISE_NATS.get(self.dtype, UNKNOWN_NOISE_NATS)
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,9 @@ class Engine(Protocol):
         """
         ...
 
-    async def score(self, prefix: str, middles: Sequence[str], target: str) -> list[TargetScore]:
+    async def score(
+        self, prefix: str, middles: Sequence[str], target: str, *, abandon: Abandon | None = None
+    ) -> list[TargetScore]:
         """Log-probabilities of ``target`` after ``prefix + middle``, for each middle.
 
         Each text ``prefix + middle + target`` is tokenised once, as a whole; a token belongs to the target if it
@@ -142,6 +152,8 @@ class Engine(Protocol):
             prefix: text that all middles share, and that later calls will extend.
             middles: the alternatives.
             target: the text whose tokens are scored.
+            abandon: may end the scoring of a middle early, see ``Abandon``. An engine that computes a target in one go
+                never asks it.
 
         Returns:
             One score a middle, in order.

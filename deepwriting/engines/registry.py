@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deepwriting.engines.base import Engine
+from deepwriting.errors import EngineError
 
 if TYPE_CHECKING:
     from deepwriting.recipe import EngineSection
@@ -20,10 +21,28 @@ def get_engine(section: EngineSection) -> Engine:
     """
     key = section.model_dump_json()
     if key not in _LOADED:
+        _LOADED[key] = _load(section)
+    return _LOADED[key]
+
+
+def _load(section: EngineSection) -> Engine:
+    from deepwriting.recipe import ServerSection, TransformersSection, VllmSection
+
+    if isinstance(section, TransformersSection):
         from deepwriting.engines.transformers_engine import TransformersEngine
 
-        _LOADED[key] = TransformersEngine(**section.model_dump(exclude={"engine"}))
-    return _LOADED[key]
+        return TransformersEngine(**section.model_dump(exclude={"engine"}))
+    if isinstance(section, VllmSection):
+        from deepwriting.engines.vllm_engine import VllmEngine
+
+        return VllmEngine(**section.model_dump(exclude={"engine"}))
+    if isinstance(section, ServerSection):
+        from deepwriting.engines.server_engine import ServerEngine
+        from deepwriting.engines.server_process import ServerStart
+
+        start = ServerStart(**section.start.model_dump()) if section.start else None
+        return ServerEngine(start=start, **section.model_dump(exclude={"engine", "start"}))
+    raise EngineError(f"there is no engine for the section {type(section).__name__}")
 
 
 def close_engines() -> None:

@@ -7,6 +7,8 @@ A template is plain text with ``{{slots}}``. What stands below a line ``<<<assis
                all pairs and an engine with prefix caching reads it once.
     compact/   for models of a few hundred million parameters: short, texts first, and the form is begun for them;
                a refined segment keeps the old one and thinks on from there.
+    no-reflection/  the default set without thinking patterns: the paper's ablation "Remove Reflection Tokens". Holds
+               only the files that differ.
 
     initial.txt    the first thinking, given query and solution          (paper, Listing 1)
     refine.txt     one segment edited                                    (paper, Listing 2)

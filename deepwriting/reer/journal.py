@@ -1,4 +1,4 @@
-"""The search journal: every finished step on disk before the next begins.
+"""The search journal: every finished search step on disk before the next begins.
 
 One file a task, one JSON object a line:
 
@@ -7,16 +7,15 @@ One file a task, one JSON object a line:
     {"event": "step",   "row": ROW_ID, ...}   one finished step with all candidates
     {"event": "end",    "row": ROW_ID, ...}   the finished row, or why there is none
 
-A killed run leaves at most one torn line at the end; it is cut off when the journal is opened again. Beside the journal
-a ``.progress`` file says how many events of each kind it holds, for whoever watches.
+A killed run leaves at most one torn line at the end; it is cut off when the journal is opened again. In memory are only
+the places of each row's lines: what a row holds is read when it is asked for.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections import Counter
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,19 +24,29 @@ from typing import Any
 import orjson
 
 from deepwriting.errors import JournalError
-from deepwriting.rundir import PROGRESS_SECONDS, write_json
 
 #: What may follow the header.
 EVENTS = ("start", "step", "end")
+
+Event = dict[str, Any]
 
 
 @dataclass
 class RowJournal:
     """What the journal knows about one row."""
 
-    start: dict[str, Any] | None = None
-    steps: list[dict[str, Any]] = field(default_factory=list)
-    end: dict[str, Any] | None = None
+    start: Event | None = None
+    steps: list[Event] = field(default_factory=list)
+    end: Event | None = None
+
+    def take(self, event: Event) -> None:
+        """Add an event."""
+        if event["event"] == "step":
+            self.steps.append(event)
+        elif event["event"] == "start":
+            self.start = event
+        else:
+            self.end = event
 
 
 class Journal:
@@ -46,25 +55,34 @@ class Journal:
     Args:
         path: the file; made if it does not exist.
         settings: hash of everything that decides the search's outcome.
+        replayed: gets every event of an earlier life, in order.
+        written: gets every new event, after it was written.
 
     Raises:
         JournalError: if the file was written under other settings, or is damaged before its last line.
     """
 
-    def __init__(self, path: Path, settings: str):
+    def __init__(
+        self,
+        path: Path,
+        settings: str,
+        *,
+        replayed: Callable[[Event], None] | None = None,
+        written: Callable[[Event], None] | None = None,
+    ):
         self.path = path
-        self.rows: dict[str, RowJournal] = {}
-        self.events: Counter[str] = Counter()
-        self._noted = 0.0
+        self._written = written
+        self._places: dict[str, array[int]] = {}  # row -> offset and length of each of its lines, flat
         path.parent.mkdir(parents=True, exist_ok=True)
-        end = self._replay(settings) if path.exists() else 0
+        self._end = self._replay(settings, replayed) if path.exists() else 0
         self._file = path.open("ab")
-        self._file.truncate(end)
-        if end == 0:
-            self._write({"event": "header", "settings": settings})
+        self._file.truncate(self._end)
+        self._reader = path.open("rb")
+        if self._end == 0:
+            self._append({"event": "header", "settings": settings})
 
-    def _replay(self, settings: str) -> int:
-        """Read all whole lines; return where the last one ends (bytes)."""
+    def _replay(self, settings: str, replayed: Callable[[Event], None] | None) -> int:
+        """Check all whole lines and note their places; return where the last one ends (bytes)."""
         end = 0
         for number, line in enumerate(_whole_lines(self.path), start=1):
             try:
@@ -74,51 +92,55 @@ class Journal:
             kinds, key = (("header",), "settings") if number == 1 else (EVENTS, "row")
             if not isinstance(event, dict) or event.get("event") not in kinds or key not in event:
                 raise JournalError(f"{self.path} is damaged in line {number}: it holds no event that belongs there")
-            if number > 1:
-                self._apply(event)
-            elif event["settings"] != settings:
-                raise JournalError(
-                    f"{self.path} was written under settings {event['settings']}, this run has {settings}"
-                )
+            if number == 1:
+                if event["settings"] != settings:
+                    raise JournalError(
+                        f"{self.path} was written under settings {event['settings']}, this run has {settings}"
+                    )
+            else:
+                self._note(event["row"], end, len(line))
+                if replayed is not None:
+                    replayed(event)
             end += len(line)
         return end
 
-    def _apply(self, event: dict[str, Any]) -> None:
-        row = self.rows.setdefault(event["row"], RowJournal())
-        self.events[event["event"]] += 1
-        if event["event"] == "step":
-            row.steps.append(event)
-        elif event["event"] == "start":
-            row.start = event
-        else:
-            row.end = event
+    def _note(self, row_id: str, offset: int, length: int) -> None:
+        self._places.setdefault(row_id, array("Q")).extend((offset, length))
+
+    @property
+    def rows(self) -> list[str]:
+        """Ids of all rows that the journal knows, in the order in which they began."""
+        return list(self._places)
 
     def row(self, row_id: str) -> RowJournal:
         """What is known about a row; empty for a new one."""
-        return self.rows.setdefault(row_id, RowJournal())
+        known, places = RowJournal(), self._places.get(row_id, ())
+        for at in range(0, len(places), 2):
+            self._reader.seek(places[at])
+            known.take(orjson.loads(self._reader.read(places[at + 1])))
+        return known
 
-    def write(self, event: str, row_id: str, **values: Any) -> dict[str, Any]:
+    def write(self, event: str, row_id: str, **values: Any) -> Event:
         """Append an event and hand it to the operating system, so that killing this process cannot lose it."""
         record = {"event": event, "row": row_id, **values}
-        self._write(record)
-        self._apply(record)
-        if time.monotonic() - self._noted > PROGRESS_SECONDS:
-            self._note()
+        at = self._end
+        self._append(record)
+        self._note(row_id, at, self._end - at)
+        if self._written is not None:
+            self._written(record)
         return record
 
-    def _note(self) -> None:
-        self._noted = time.monotonic()
-        write_json(self.path.with_suffix(".progress"), dict(self.events))
-
-    def _write(self, record: dict[str, Any]) -> None:
-        self._file.write(orjson.dumps(record) + b"\n")
+    def _append(self, record: Event) -> None:
+        line = orjson.dumps(record) + b"\n"
+        self._file.write(line)
         self._file.flush()
+        self._end += len(line)
 
     def close(self) -> None:
         """Close the file, on the disk itself."""
-        self._note()
         os.fsync(self._file.fileno())
         self._file.close()
+        self._reader.close()
 
     def __enter__(self) -> Journal:
         return self

@@ -33,7 +33,7 @@ PHRASES = ("openers", "triggers", "closers")
 #: Line that separates the user's turn from the beginning of the model's own.
 ASSISTANT_MARK = "\n<<<assistant>>>\n"
 #: Sets that come with the package, see ``deepwriting/prompts/__init__.py``.
-BUNDLED_SETS = ("default", "compact")
+BUNDLED_SETS = ("default", "no-reflection", "compact")
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -155,12 +155,13 @@ def _prompt_set(language: str, texts: Mapping[str, str]) -> PromptSet:
 
 def prompt_texts(name: str = "default") -> dict[str, str]:
     """The text of every file of a prompt set, by its path below the set's folder."""
+    bundled = files("deepwriting.prompts")
+    texts = _read(bundled.joinpath("default"))
     if name in BUNDLED_SETS:
-        return _read(files("deepwriting.prompts").joinpath(name))
+        return texts | _read(bundled.joinpath(name))
     folder = Path(name)
     if not folder.is_dir():
         raise PromptError(f"prompts {name!r} is neither a bundled set ({', '.join(BUNDLED_SETS)}) nor a folder")
-    texts = _read(files("deepwriting.prompts").joinpath("default"))
     own = _read(folder)
     if not own:
         raise PromptError(f"prompts folder {name!r} holds none of: {', '.join(_file_names())}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datatrove.data import Document
 
 from deepwriting.concurrency import ConcurrentStep
 from deepwriting.recipe import EnginesSection, SearchSection
+from deepwriting.reer.found import Found
 from deepwriting.reer.journal import Journal
-from deepwriting.reer.search import Found, LocalSearch
+from deepwriting.reer.progress import SearchProgress
+from deepwriting.reer.search import LocalSearch
 from deepwriting.schema import row_id
 from deepwriting.steps import reject
 
@@ -27,12 +29,22 @@ class ReerSearch(ConcurrentStep):
         seed: the recipe's seed.
         journal_folder: one journal file a task is kept here.
         settings_hash: hash of all that decides the outcome; a journal with another one is refused.
+        status_folder: one file a task that tells how far it is.
+        pairs: pairs of each task, by rank; ``None`` if that is not known.
     """
 
     name = "🔎 REER local search"
 
     def __init__(
-        self, engines: EnginesSection, settings: SearchSection, *, seed: int, journal_folder: str, settings_hash: str
+        self,
+        engines: EnginesSection,
+        settings: SearchSection,
+        *,
+        seed: int,
+        journal_folder: str,
+        settings_hash: str,
+        status_folder: str,
+        pairs: Sequence[int] | None = None,
     ):
         super().__init__(settings.concurrency)
         self.engines = engines
@@ -40,17 +52,34 @@ class ReerSearch(ConcurrentStep):
         self.seed = seed
         self.journal_folder = journal_folder
         self.settings_hash = settings_hash
+        self.status_folder = status_folder
+        self.pairs = pairs
 
     def open(self, rank: int) -> None:
         """Load the engines and open this task's journal."""
         from deepwriting.engines import get_engine
         from deepwriting.reer.prompts import load_prompts
 
-        generator, scorer = get_engine(self.engines.generator), get_engine(self.engines.scoring)
-        self._control_tokens = sorted({*generator.control_tokens(), *scorer.control_tokens()})
-        self._journal = Journal(Path(self.journal_folder) / f"{rank:05d}.jsonl", self.settings_hash)
+        generators = [get_engine(section) for section in self.engines.generators]
+        scorer = get_engine(self.engines.scoring)
+        self._control_tokens = sorted({token for engine in (*generators, scorer) for token in engine.control_tokens()})
+        roles = {f"generator {n}" if n > 1 else "generator": engine for n, engine in enumerate(generators, start=1)}
+        self._progress = SearchProgress(
+            Path(self.status_folder) / f"{rank:05d}.json",
+            rows=self.pairs[rank] * self.settings.rollouts if self.pairs is not None else None,
+            max_steps=self.settings.max_steps,
+            engines=roles | {"scorer": scorer},
+            passes=self.settings.passes,
+        )
+        self._journal = Journal(
+            Path(self.journal_folder) / f"{rank:05d}.jsonl",
+            self.settings_hash,
+            replayed=self._progress.replayed,
+            written=self._progress.recorded,
+        )
+        self._progress.start()
         self._search = LocalSearch(
-            generator,
+            generators,
             scorer,
             load_prompts(self.settings.prompts),
             self.settings,
@@ -62,15 +91,19 @@ class ReerSearch(ConcurrentStep):
         """Close the journal; the engines stay for the next stage."""
         if hasattr(self, "_journal"):
             self._journal.close()
+            self._progress.stop()
 
     async def process(self, doc: Document) -> Iterable[Document]:
         """Search one pair."""
         text = f"{doc.metadata['query']}\n{doc.text}"
         if token := next((t for t in self._control_tokens if t in text), None):
+            self._progress.left_out("control_token", self.settings.rollouts)
             return [reject(doc, "control_token", f"the text holds {token!r}, which the model's tokeniser acts on")]
         return [await self._rollout(doc, rollout) for rollout in range(self.settings.rollouts)]
 
     async def _rollout(self, doc: Document, rollout: int) -> Document:
+        if self._journal.row(row_id(doc.id, rollout)).end is None:
+            self._progress.begun(row_id(doc.id, rollout))
         result = await self._search.search(doc.id, doc.metadata["query"], doc.text, doc.metadata["language"], rollout)
         row = Document(doc.text, doc.id, metadata=copy.deepcopy(doc.metadata))
         row.metadata |= {"row_id": row_id(doc.id, rollout), "rollout": rollout, "refusals": dict(result.refusals)}

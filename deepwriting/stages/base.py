@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -9,11 +10,8 @@ from typing import Any, ClassVar
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.readers.jsonl import JsonlReader
 
-from deepwriting.recipe import EngineSection, Recipe
+from deepwriting.recipe import Recipe
 from deepwriting.rundir import RunFolder
-
-#: Engine settings that change speed but not what is computed.
-_SPEED_ONLY = {"max_batch", "prefix_cache_gb", "device"}
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,14 @@ class Stage(ABC):
         return {}
 
 
-def engine_identity(section: EngineSection) -> dict[str, Any]:
-    """The engine settings that decide an outcome."""
-    return section.model_dump(exclude=_SPEED_ONLY)
-
-
 def read_stage(context: StageContext, stage: str) -> JsonlReader:
     """A reader of an earlier stage's shards."""
     folder = context.run.stage(stage).shards
     return JsonlReader(str(folder), glob_pattern="*.jsonl.gz", add_file_path=False)
+
+
+def rows_of_tasks(context: StageContext, stage: str, tasks: int) -> list[int]:
+    """How many rows of an earlier stage each of ``tasks`` tasks reads: datatrove deals the shards out in turn."""
+    counts = sorted((context.run.stage(stage).path / "counts").glob("*.json"))
+    rows = [json.loads(file.read_text(encoding="utf-8"))["rows_out"] for file in counts]
+    return [sum(rows[rank::tasks]) for rank in range(tasks)]

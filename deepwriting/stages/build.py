@@ -13,6 +13,9 @@ from deepwriting.stages.base import Stage, StageContext, read_stage
 from deepwriting.stages.decide import Decide
 from deepwriting.stages.writer import WriteShard
 
+#: What the manifest tells about a model beside its revision, which the rows hold.
+_ABOUT_MODEL = {"engine", "model", "revision", "dtype"}
+
 
 class BuildStage(Stage):
     """Decides what is kept, then builds shards, card and manifest."""
@@ -64,8 +67,9 @@ def run_facts(context: StageContext) -> dict[str, Any]:
         "recipe": recipe.name,
         "seed": recipe.seed,
         "sources": [source.model_dump(include={"kind", "name", "license"}) for source in recipe.sources],
-        "generator": recipe.engines.generator.model_dump(include={"engine", "model", "revision", "dtype"}),
-        "scorer": recipe.engines.scoring.model_dump(include={"engine", "model", "revision", "dtype"}),
+        "generator": recipe.engines.generator.model_dump(include=_ABOUT_MODEL),
+        "more_generators": [section.model_dump(include=_ABOUT_MODEL) for section in recipe.engines.more_generators],
+        "scorer": recipe.engines.scoring.model_dump(include=_ABOUT_MODEL),
         "search": recipe.search.model_dump(exclude={"concurrency"}),
         "filters": recipe.filters.model_dump(),
         "build": recipe.build.model_dump(),

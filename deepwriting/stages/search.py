@@ -9,7 +9,7 @@ from datatrove.pipeline.base import PipelineStep
 from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.reer.stage import ReerSearch
-from deepwriting.stages.base import Stage, StageContext, engine_identity, read_stage
+from deepwriting.stages.base import Stage, StageContext, read_stage, rows_of_tasks
 from deepwriting.stages.writer import WriteShard
 
 
@@ -22,8 +22,9 @@ class SearchStage(Stage):
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """Engines, search settings, templates and seed."""
         return {
-            "generator": engine_identity(recipe.engines.generator),
-            "scorer": engine_identity(recipe.engines.scoring),
+            "generator": recipe.engines.generator.identity,
+            "more_generators": [section.identity for section in recipe.engines.more_generators],
+            "scorer": recipe.engines.scoring.identity,
             "search": recipe.search.model_dump(exclude={"concurrency"}),
             "prompts": prompt_hashes(recipe.search.prompts),
             "seed": recipe.seed,
@@ -38,5 +39,7 @@ class SearchStage(Stage):
             seed=recipe.seed,
             journal_folder=str(folder / "journal"),
             settings_hash=context.settings_hash,
+            status_folder=str(folder / "status"),
+            pairs=rows_of_tasks(context, "select", self.tasks(recipe)),
         )
         return [read_stage(context, "select"), search, WriteShard(str(folder), multiplies=True)]

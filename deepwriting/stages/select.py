@@ -10,7 +10,7 @@ from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.select.classify import Classify
 from deepwriting.select.taxonomy import CATEGORIES
-from deepwriting.stages.base import Stage, StageContext, engine_identity
+from deepwriting.stages.base import Stage, StageContext
 from deepwriting.stages.spread import Spread
 from deepwriting.stages.writer import WriteShard
 
@@ -26,7 +26,7 @@ class SelectStage(Stage):
         hashes = prompt_hashes(recipe.search.prompts)
         return {
             "select": recipe.select.model_dump(),
-            "scorer": engine_identity(recipe.engines.scoring),
+            "scorer": recipe.engines.scoring.identity,
             "categories": list(CATEGORIES),
             "prompts": {name: value for name, value in hashes.items() if name.endswith("category.txt")},
         }

@@ -11,7 +11,7 @@ from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.sources import SOURCE_KINDS
 from deepwriting.sources.check import CheckPair
 from deepwriting.sources.write_query import WriteQuery
-from deepwriting.stages.base import Stage, StageContext, engine_identity
+from deepwriting.stages.base import Stage, StageContext
 from deepwriting.stages.writer import WriteShard
 
 
@@ -30,7 +30,7 @@ class SourceStage(Stage):
         if any(source.kind == "gutenberg" for source in recipe.sources):
             hashes = prompt_hashes(recipe.search.prompts)
             settings |= {
-                "generator": engine_identity(recipe.engines.generator),
+                "generator": recipe.engines.generator.identity,
                 "sampling": self._sampling(recipe),
                 "prompts": {name: value for name, value in hashes.items() if name.endswith("query.txt")},
                 "seed": recipe.seed,

@@ -25,7 +25,7 @@ from deepwriting.engines.models import (
 from deepwriting.engines.quiet import quiet_transformers
 from deepwriting.engines.registry import close_engines, get_engine
 from deepwriting.errors import ChecksumError, EngineError, ModelNotFoundError
-from deepwriting.recipe import EngineSection
+from deepwriting.recipe import TransformersSection
 
 NAME = "smollm2-135m"
 TOY = EmbeddedModel("toy-weights==1.0", "toy_weights", "toy.gguf", hashlib.sha256(b"toy").hexdigest(), "CC0-1.0")
@@ -170,7 +170,7 @@ def test_quiet_leaves_the_settings_as_found(capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.model
 def test_engines_are_shared_by_section(llama_folder: Path) -> None:
-    section = EngineSection.model_validate({"model": str(llama_folder), "device": "cpu", "dtype": "float32"})
+    section = TransformersSection.model_validate({"model": str(llama_folder), "device": "cpu", "dtype": "float32"})
     try:
         first = get_engine(section)
         assert get_engine(section.model_copy()) is first

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepwriting.engines.base import Completion, EngineInfo, TargetScore, Usage
+from deepwriting.engines.base import Abandon, Completion, EngineInfo, TargetScore, Usage
 from deepwriting.errors import ContextOverflowError
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.journal import Journal
@@ -42,8 +42,10 @@ class CountingEngine:
     vocabulary = 10_000
 
     def __init__(
-        self, *, context_tokens: int = 100_000, paragraphs: int = 4, sentences: int = 3, words: str | None = None
-    ):
+        self, *, context_tokens: int = 100_000, paragraphs: int = 4, sentences: int = 3, words: str | None = None,
+        name: str = "counts",
+    ):  # fmt: skip
+        self.name = name
         self.context_tokens = context_tokens
         self.paragraphs = paragraphs
         self.sentences = sentences
@@ -53,7 +55,7 @@ class CountingEngine:
 
     @property
     def info(self) -> EngineInfo:
-        return EngineInfo("counting", "counts", "1", "float32", "cpu", self.context_tokens)
+        return EngineInfo("counting", self.name, "1", "float32", "cpu", self.context_tokens)
 
     @property
     def usage(self) -> Usage:
@@ -108,8 +110,17 @@ class CountingEngine:
             sentences.append(" ".join(words).capitalize() + ".")
         return " ".join(sentences)
 
-    async def score(self, prefix: str, middles: Sequence[str], target: str) -> list[TargetScore]:
-        return [self._score(prefix + middle, target) for middle in middles]
+    async def score(
+        self, prefix: str, middles: Sequence[str], target: str, *, abandon: Abandon | None = None
+    ) -> list[TargetScore]:
+        return [self._abandoned(self._score(prefix + middle, target), abandon) for middle in middles]
+
+    def _abandoned(self, whole: TargetScore, abandon: Abandon | None) -> TargetScore:
+        """What is left of a score if ``abandon`` is asked behind every token."""
+        for seen in range(1, len(whole.logprobs)):
+            if abandon is not None and abandon(whole.logprobs[:seen]):
+                return TargetScore(whole.logprobs[:seen], whole.total_tokens, complete=False)
+        return whole
 
     async def score_each(self, prefix: str, targets: Sequence[str]) -> list[TargetScore]:
         return [self._score(prefix, target) for target in targets]
@@ -168,10 +179,14 @@ def searching(tmp_path: Path) -> Callable[..., Any]:
 
     @contextmanager
     def opened(
-        engine: Any, section: SearchSection, *, journal: Path | None = None, seed: int = 7, hash_: str = "settings"
-    ) -> Iterator[LocalSearch]:
+        engine: Any, section: SearchSection, *, journal: Path | None = None, seed: int = 7, hash_: str = "settings",
+        scorer: Any = None,
+    ) -> Iterator[LocalSearch]:  # fmt: skip
+        engines = engine if isinstance(engine, list) else [engine]
         path = journal or tmp_path / f"{next(numbers)}.jsonl"
         with Journal(path, hash_) as book:
-            yield LocalSearch(engine, engine, load_prompts(section.prompts), section, seed=seed, journal=book)
+            yield LocalSearch(
+                engines, scorer or engines[0], load_prompts(section.prompts), section, seed=seed, journal=book
+            )
 
     return opened

@@ -18,7 +18,7 @@ def fill(path: Path) -> dict[str, RowJournal]:
         journal.write("step", "dw-1-0", step=1, accepted=None)
         journal.write("step", "dw-1-0", step=2, accepted=0)
         journal.write("end", "dw-1-0", stop_reason="max_steps")
-        return journal.rows
+        return {row: journal.row(row) for row in journal.rows}
 
 
 def test_replay_equals_what_was_written(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_replay_equals_what_was_written(tmp_path: Path) -> None:
     rows = fill(path)
     before = path.read_bytes()
     with Journal(path, SETTINGS) as journal:
-        assert journal.rows == rows
+        assert {row: journal.row(row) for row in journal.rows} == rows
         assert [step["step"] for step in journal.row("dw-1-0").steps] == [1, 2]
         assert journal.row("dw-2-0").end is None
         assert journal.row("dw-3-0") == RowJournal()
@@ -51,7 +51,8 @@ def test_a_torn_line_is_cut_off_at_every_byte(tmp_path: Path) -> None:
         path.write_bytes(whole[:cut])
         kept = max((end for end in ends if end <= cut), default=0)
         with Journal(path, SETTINGS) as journal:
-            events = sum((r.start is not None) + len(r.steps) + (r.end is not None) for r in journal.rows.values())
+            known = [journal.row(row) for row in journal.rows]
+            events = sum((r.start is not None) + len(r.steps) + (r.end is not None) for r in known)
             assert events == max(whole[:kept].count(b"\n") - 1, 0)
             journal.write("start", "new", n=1)
         repaired = path.read_bytes()
@@ -91,3 +92,19 @@ def test_a_journal_without_header_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b'{"event":"start","row":"r"}\n')
     with pytest.raises(JournalError, match="damaged in line 1"):
         Journal(path, SETTINGS)
+
+
+def test_observers_hear_of_every_event_once(tmp_path: Path) -> None:
+    path, old, new = tmp_path / "j.jsonl", [], []
+    with Journal(path, SETTINGS, replayed=old.append, written=new.append) as journal:
+        first = journal.write("start", "a", n=1)
+    with Journal(path, SETTINGS, replayed=old.append, written=new.append) as journal:
+        second = journal.write("end", "a", n=2)
+    assert (old, new) == ([first], [first, second])
+
+
+def test_rows_can_be_read_while_others_are_written(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.jsonl", SETTINGS) as journal:
+        for n in range(50):
+            journal.write("step", f"r{n % 3}", n=n, text="ä" * n)
+            assert [step["n"] for step in journal.row("r1").steps] == list(range(1, n + 1, 3))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.errors import PromptError
+from deepwriting.metrics.thinking_patterns import count_patterns_in_tail
 from deepwriting.reer.prompts import (
     ASSISTANT_MARK,
     BUNDLED_SETS,
@@ -101,7 +102,9 @@ def test_in_the_default_set_instructions_come_first(language: str) -> None:
 
 
 def test_unknown_sets_are_refused() -> None:
-    with pytest.raises(PromptError, match=r"'no-such-set' is neither a bundled set \(default, compact\) nor a folder"):
+    with pytest.raises(
+        PromptError, match=r"'no-such-set' is neither a bundled set \(default, no-reflection, compact\) nor a folder"
+    ):
         load_prompts("no-such-set")
 
 
@@ -166,3 +169,21 @@ def test_hashes_follow_the_text(tmp_path: Path) -> None:
 
 def test_every_phrase_file_has_a_hash_where_a_set_has_it() -> None:
     assert {f"en/{name}.txt" for name in PHRASES} <= prompt_hashes("compact").keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_reflection_nothing_asks_for_thinking_patterns(language: str) -> None:
+    def reflections(name: str) -> int:
+        prompts = load_prompts(name)[language]
+        texts = [prompts[t].user + prompts[t].assistant for t in ("initial", "refine", "inference")]
+        return sum(count_patterns_in_tail(text, 1.0) for text in (*texts, *prompts.openers))
+
+    assert reflections("default") > 10
+    assert reflections("no-reflection") == 0
+
+
+def test_a_set_holds_only_what_differs() -> None:
+    default, other = prompt_hashes("default"), prompt_hashes("no-reflection")
+    assert default.keys() == other.keys()
+    assert default["en/query.txt"] == other["en/query.txt"]
+    assert default["en/refine.txt"] != other["en/refine.txt"]

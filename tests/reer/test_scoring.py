@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepwriting.errors import ContextOverflowError
 from deepwriting.reer.prompts import load_prompts
 from deepwriting.reer.scoring import THINK_CLOSE, THINK_OPEN, SolutionScorer
 
@@ -47,7 +48,38 @@ def test_what_is_settled_changes_nothing(counting_engine: Any, pair: tuple[str, 
     engine, (query, answer) = counting_engine(), pair
     score = scorer(engine, query, answer, clip_logprob=-20.0)
     thinkings = ["The sea first.\n\nThen the keeper.", "The sea first.\n\nThen the lamp."]
-    assert asyncio.run(score(thinkings)) == asyncio.run(score(thinkings, "The sea first.\n\n"))
+    assert asyncio.run(score(thinkings)) == asyncio.run(score.candidates(thinkings, "The sea first.\n\n"))
+
+
+def test_a_candidate_that_does_not_fit_takes_no_other_with_it(counting_engine: Any, pair: tuple[str, str]) -> None:
+    free = scorer(counting_engine(), *pair)
+    [expected] = asyncio.run(free(["The lamp."]))
+    engine = counting_engine(context_tokens=free.least_tokens + 5)
+    score = scorer(engine, *pair)
+    found = asyncio.run(score.candidates(["The lamp.", "The lamp. " * 5], ""))
+    assert found == [expected, "context_overflow"]
+    with pytest.raises(ContextOverflowError):
+        asyncio.run(score(["The lamp.", "The lamp. " * 5]))
+
+
+def test_the_shortest_text(counting_engine: Any, pair: tuple[str, str]) -> None:
+    free = scorer(counting_engine(), *pair)
+    assert asyncio.run(scorer(counting_engine(context_tokens=free.least_tokens), *pair)([""]))
+    with pytest.raises(ContextOverflowError):
+        asyncio.run(scorer(counting_engine(context_tokens=free.least_tokens - 1), *pair)([""]))
+
+
+def test_an_abandoned_candidate_has_no_score(counting_engine: Any, pair: tuple[str, str]) -> None:
+    score = scorer(counting_engine(), *pair)
+    seen: list[int] = []
+
+    def abandon(logprobs: np.ndarray) -> bool:
+        seen.append(len(logprobs))
+        return len(logprobs) >= 20
+
+    assert asyncio.run(score.candidates(["A lamp."], "", abandon)) == ["abandoned"]
+    assert seen == list(range(1, 21))
+    assert asyncio.run(score.candidates(["A lamp."], "", lambda _: False)) == asyncio.run(score(["A lamp."]))
 
 
 def test_thinking_that_names_what_comes_is_rewarded(counting_engine: Any, pair: tuple[str, str]) -> None:

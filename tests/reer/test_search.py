@@ -13,10 +13,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from deepwriting.recipe import SearchSection
+from deepwriting.reer.found import Found, Skipped
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.prompts import load_prompts
 from deepwriting.reer.scoring import SolutionScorer
-from deepwriting.reer.search import Found, LocalSearch, Skipped
+from deepwriting.reer.search import LocalSearch
 
 Make = Callable[..., SearchSection]
 Pair = tuple[str, str]
@@ -42,16 +43,17 @@ def score_of(engine: Any, section: SearchSection, pair: Pair, thinking: str) -> 
     paragraphs=st.integers(2, 5),
     first=st.booleans(),
     min_gain=st.sampled_from([0.0, 0.02]),
-    prompts=st.sampled_from(["default", "compact"]),
+    prompts=st.sampled_from(["default", "no-reflection", "compact"]),
+    extras=st.sampled_from([{}, {"prune": True}, {"race_confidence": 0.9}, {"length_penalty": 0.05}]),
 )
 @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_score_never_rises(
     searching: Any, counting_engine: Any, pair: Pair, settings: Make, seed: int, candidates: int, max_steps: int,
-    paragraphs: int, first: bool, min_gain: float, prompts: str,
+    paragraphs: int, first: bool, min_gain: float, prompts: str, extras: dict[str, Any],
 ) -> None:  # fmt: skip
     section = settings(
         candidates=candidates, max_steps=max_steps, score_first_segment=first, min_gain=min_gain, prompts=prompts,
-        unclosed="trim",
+        unclosed="trim", **extras,
     )  # fmt: skip
     engine = counting_engine(paragraphs=paragraphs)
     with searching(engine, section, seed=seed) as search:
@@ -67,10 +69,11 @@ def test_the_score_never_rises(
         accepted = [t for t in tried if t["accepted"]]
         scored = [t["score"] for t in tried if t["score"] is not None]
         if accepted:
-            assert accepted[0]["score"] == after == min(scored) < before - min_gain - 1e-5
+            assert accepted[0]["score"] == after < before - min_gain - 1e-5
+            assert after == min(scored) or "length_penalty" in extras
         else:
             assert after == before
-            assert all(score >= before - min_gain - 1e-5 for score in scored)
+            assert all(score >= before - min_gain - 1e-5 for score in scored) or "length_penalty" in extras
     assert values["accepted_edits"] == sum(t["accepted"] for t in result.trace)
     assert (score_of(engine, section, pair, result.thinking)) == (values["score_after"], values["perplexity_after"])
     assert score_of(engine, section, pair, "")[0] == values["score_no_thinking"]
@@ -271,7 +274,7 @@ def test_context_overflow_is_a_skip(
     assert (again.reason, again.detail) == (result.reason, result.detail)
 
 
-def test_context_overflow_in_the_middle_is_a_skip_too(
+def test_a_step_that_does_not_fit_writes_nothing(
     searching: Any, counting_engine: Any, pair: Pair, settings: Make
 ) -> None:
     probe = counting_engine()
@@ -279,11 +282,128 @@ def test_context_overflow_in_the_middle_is_a_skip_too(
         found_by(search, pair)
     lengths = [probe.count_tokens(prompt) for prompt, _, _ in probe.sampled]
     assert lengths[1] > lengths[0]  # of the compact prompts; in the default set the first one is the longest
-    engine = counting_engine(context_tokens=lengths[1])  # the first thinking fits, its first step does not
-    with searching(engine, settings(prompts="compact")) as search:
+    writer = counting_engine(context_tokens=lengths[1] + 10)  # room for the first thinking, not for a segment
+    with searching(writer, settings(prompts="compact", min_thinking_tokens=5), scorer=probe) as search:
         result = found_by(search, pair)
-    assert result.reason == "context_overflow"
-    assert len(engine.sampled) == 1
+    assert isinstance(result, Found)
+    assert result.refusals == {"context_overflow": 8}
+    assert (result.values["steps"], result.values["accepted_edits"]) == (4, 0)
+    assert len(writer.sampled) == 1
+
+
+def test_a_text_gets_the_room_that_is_left(searching: Any, counting_engine: Any, pair: Pair, settings: Make) -> None:
+    probe = counting_engine()
+    with searching(probe, settings()) as search:
+        found_by(search, pair)
+    prompt = probe.count_tokens(probe.sampled[0][0])
+    writer = counting_engine(context_tokens=prompt + 30)
+    limits: list[int] = []
+    sample = writer.sample
+
+    async def noting(text: str, **options: Any) -> Any:
+        limits.append(options["max_tokens"])
+        return await sample(text, **options)
+
+    writer.sample = noting
+    with searching(writer, settings(max_thinking_tokens=4000), scorer=probe) as search:
+        result = found_by(search, pair)
+    openers = [writer.count_tokens(text) for text, _, _ in writer.sampled]
+    assert limits == [prompt + 30 - opener for opener in openers]  # the openers differ in length
+    assert len(limits) == 2
+    assert result.reason == "initial_unclosed"
+    with searching(writer, settings(max_thinking_tokens=4000, min_thinking_tokens=60), scorer=probe) as search:
+        result = found_by(search, pair)
+    assert result.reason == "initial_context_overflow"
+    assert "60 are needed" in result.detail
+    assert len(limits) == 2
+
+
+def test_a_first_thinking_that_the_scorer_cannot_take(
+    searching: Any, counting_engine: Any, pair: Pair, settings: Make
+) -> None:
+    writer, section = counting_engine(), settings()
+    least = SolutionScorer(
+        writer, load_prompts(section.prompts)["en"], *pair, clip_logprob=-2.0, score_first_segment=False
+    ).least_tokens
+    with searching(writer, section, scorer=counting_engine(context_tokens=least + 20)) as search:
+        result = found_by(search, pair)
+    assert result.reason == "initial_context_overflow"
+    assert result.refusals == {"initial_context_overflow": 2}
+    assert f"{least + 20} of counts" in result.detail
+
+
+def test_generators_take_turns(
+    searching: Any, counting_engine: Any, pair: Pair, settings: Make, tmp_path: Path
+) -> None:
+    first, second = counting_engine(), counting_engine(name="other", words="lamp letter ship stairs keeper wet rocks")
+    path = tmp_path / "j.jsonl"
+    with searching([first, second], settings(candidates=3), journal=path) as search:
+        result = found_by(search, pair)
+        turned = found_by(search, pair, rollout=1)
+    assert isinstance(result, Found)
+    assert [t["generator"] for t in result.trace[:3]] == ["counts", "counts", "other"]
+    assert [t["candidate_index"] for t in result.trace[:3]] == [0, 1, 2]
+    assert [n for _, _, n in first.sampled[:3]] == [1, 2, 2]
+    assert (result.values["generator"], result.values["generator_revision"]) == ("counts, other", "1, 1")
+    assert "lamp" in turned.values["initial_thinking"].lower()  # the second generator's turn
+    with searching([first, second], settings(candidates=3), journal=path) as search:
+        assert found_by(search, pair) == result
+
+
+def test_a_second_pass(searching: Any, counting_engine: Any, pair: Pair, settings: Make) -> None:
+    with searching(counting_engine(paragraphs=3), settings(passes=2)) as search:
+        twice = found_by(search, pair)
+    with searching(counting_engine(paragraphs=3), settings()) as search:
+        once = found_by(search, pair)
+    assert [t["segment_index"] for t in twice.trace[::2]] == [0, 1, 2, 0, 1, 2]
+    assert twice.trace[:6] == once.trace
+    assert twice.values["stop_reason"] == "all_segments"
+    assert twice.values["score_after"] <= once.values["score_after"]
+    assert len({t["candidate"] for t in twice.trace}) == len(twice.trace)  # other seeds than in the first pass
+
+
+def test_length_has_its_price(searching: Any, counting_engine: Any, pair: Pair, settings: Make) -> None:
+    with searching(counting_engine(), settings(), seed=3) as search:
+        free = found_by(search, pair)
+    with searching(counting_engine(), settings(length_penalty=1000.0), seed=3) as search:
+        dear = found_by(search, pair)
+    assert free.values["accepted_edits"] > 0
+    assert any(len(t["candidate"]) > len(t["segment"]) for t in free.trace if t["accepted"])
+    engine = counting_engine()
+    for t in dear.trace:
+        if t["accepted"]:
+            assert engine.count_tokens(t["candidate"]) <= engine.count_tokens(t["segment"])
+            assert t["score"] < t["score_current"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pruning_changes_no_choice(searching: Any, counting_engine: Any, pair: Pair, settings: Make, seed: int) -> None:
+    with searching(counting_engine(), settings(), seed=seed) as search:
+        whole = found_by(search, pair)
+    with searching(counting_engine(), settings(prune=True), seed=seed) as search:
+        pruned = found_by(search, pair)
+    assert (pruned.thinking, pruned.values) == (whole.thinking, whole.values)
+    for full, short in zip(whole.trace, pruned.trace, strict=True):
+        if short["refusal"] == "abandoned":
+            assert full["score"] >= full["score_current"] - 0.05 - 1e-5
+        else:
+            assert short == full
+
+
+def test_a_resumed_search_prunes_like_an_undisturbed_one(
+    searching: Any, counting_engine: Any, pair: Pair, settings: Make, tmp_path: Path
+) -> None:
+    path, section = tmp_path / "whole.jsonl", settings(prune=True, min_gain=0.05)
+    with searching(counting_engine(), section, seed=2, journal=path) as search:
+        whole = found_by(search, pair)
+    assert whole.refusals["abandoned"] > 0
+    lines = path.read_bytes().splitlines(keepends=True)
+    for kept in range(1, len(lines)):
+        cut = tmp_path / f"cut-{kept}.jsonl"
+        cut.write_bytes(b"".join(lines[:kept]))
+        with searching(counting_engine(), section, seed=2, journal=cut) as search:
+            assert found_by(search, pair) == whole
+        assert cut.read_bytes() == path.read_bytes()
 
 
 def test_resume_after_every_event(
@@ -350,7 +470,7 @@ def test_searches_at_the_same_time_do_not_touch_each_other(
         with searching(counting_engine(), settings()) as search:
             assert asyncio.run(search.search(name, *pair, "en")) == result
     with Journal(tmp_path / "together.jsonl", "settings") as journal:
-        assert {row for row, known in journal.rows.items() if known.end} == {f"{name}-0" for name in ids}
+        assert {row for row in journal.rows if journal.row(row).end} == {f"{name}-0" for name in ids}
 
 
 def test_chinese_uses_chinese_prompts(searching: Any, counting_engine: Any, settings: Make) -> None:

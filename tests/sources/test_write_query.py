@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from datatrove.data import Document
 
-from deepwriting.recipe import EngineSection, PairSection
+from deepwriting.recipe import TransformersSection, PairSection
 from deepwriting.sources.write_query import WriteQuery, first_sentences, valid_query
 
 pytestmark = pytest.mark.usefixtures("closing_engines")
@@ -65,7 +65,7 @@ def passage(text: str = PASSAGE, query: str | None = None, source_id: str = "1")
 
 
 def step(model: Path | str, *, seed: int = 1, pairs: dict[str, Any] | None = None, **engine: Any) -> WriteQuery:
-    section = EngineSection.model_validate({"model": str(model), "device": "cpu", "dtype": "float32", **engine})
+    section = TransformersSection.model_validate({"model": str(model), "device": "cpu", "dtype": "float32", **engine})
     sampling = {"temperature": 0.8, "top_p": 0.85, "top_k": 40}
     settings = PairSection.model_validate(pairs or {})
     return WriteQuery(section, settings, prompts="compact", sampling=sampling, seed=seed, concurrency=4)

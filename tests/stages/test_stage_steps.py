@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from datatrove.data import Document
 
-from deepwriting.recipe import BuildSection, EngineSection, parse_recipe
+from deepwriting.recipe import BuildSection, TransformersSection, parse_recipe
 from deepwriting.rundir import RunFolder, StageFolder
 from deepwriting.stages import STAGE_NAMES, STAGES, StageContext
-from deepwriting.stages.base import engine_identity
 from deepwriting.stages.decide import Decide
 from deepwriting.stages.rows import stage_documents
 from deepwriting.stages.spread import Spread
@@ -125,7 +124,7 @@ def test_the_generator_decides_about_sources_only_where_it_writes_queries() -> N
 
 
 def test_settings_of_speed_are_not_part_of_an_engines_identity() -> None:
-    section = EngineSection.model_validate({"model": "m", "max_batch": 3, "prefix_cache_gb": 0.0, "device": "cpu"})
-    assert engine_identity(section) == engine_identity(EngineSection.model_validate({"model": "m"}))
-    other = EngineSection.model_validate({"model": "m", "dtype": "float16"})
-    assert engine_identity(section) != engine_identity(other)
+    section = TransformersSection.model_validate({"model": "m", "max_batch": 3, "prefix_cache_gb": 0.0, "device": "cpu"})
+    assert section.identity == TransformersSection.model_validate({"model": "m"}).identity
+    other = TransformersSection.model_validate({"model": "m", "dtype": "float16"})
+    assert section.identity != other.identity

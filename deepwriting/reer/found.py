@@ -1,0 +1,66 @@
+"""What a search leaves: a row's values, or the reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepwriting.engines.base import EngineInfo
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A pair that could not be searched.
+
+    Attributes:
+        reason: short reason, counted and written to the rejects.
+        detail: one sentence.
+        refusals: how often candidates were refused, by reason.
+    """
+
+    reason: str
+    detail: str
+    refusals: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A searched trajectory: the values of the row's search columns, its segments and its steps."""
+
+    thinking: str
+    values: Mapping[str, Any]
+    segments: list[dict[str, Any]]
+    trace: list[dict[str, Any]]
+    refusals: Mapping[str, int]
+
+
+def model_columns(generators: Sequence[EngineInfo], scorer: EngineInfo) -> dict[str, str]:
+    """The columns that name the models of a row; several generators stand in the order of the recipe."""
+    return {
+        "generator": ", ".join(info.model for info in generators),
+        "generator_revision": ", ".join(info.revision for info in generators),
+        "scorer": scorer.model,
+        "scorer_revision": scorer.revision,
+    }
+
+
+def trace_rows(steps: Sequence[Mapping[str, Any]], generators: Sequence[EngineInfo]) -> list[dict[str, Any]]:
+    """The steps of a search as rows of the ``steps`` config, without the row id."""
+    return [
+        {
+            "step": step["step"],
+            "segment_index": step["segment_index"],
+            "segment": step["segment"],
+            "candidate_index": index,
+            "candidate": candidate["text"],
+            "generator": generators[candidate["generator"]].model,
+            "refusal": candidate["refusal"],
+            "score_current": step["score_current"],
+            "score": candidate["score"],
+            "perplexity": candidate["perplexity"],
+            "accepted": index == step["accepted"],
+        }
+        for step in steps
+        for index, candidate in enumerate(step["candidates"])
+    ]

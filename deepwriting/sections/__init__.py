@@ -1,0 +1,1 @@
+"""The sections of a recipe, one file for each subject."""

@@ -1,0 +1,70 @@
+"""Sections about the result: the dataset's name, thresholds, what is kept, and how stages are spread over tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+from pydantic import Field, field_validator
+
+from deepwriting.metrics.copying import MAX_COPIED_RUN, MAX_COPY_RATIO, MIN_RUN
+from deepwriting.metrics.repetition import MAX_TOP_SHARE, NGRAM_SIZE
+from deepwriting.metrics.thinking_patterns import TAIL_FRACTION
+from deepwriting.sections.base import Flag, Positive, Section, Share
+
+
+class DatasetSection(Section):
+    """What the dataset is called."""
+
+    name: str = Field(
+        "deepwriting-20k", pattern=r"^[a-z0-9]([a-z0-9._-]{0,94}[a-z0-9])?$", description="folder and dataset name"
+    )
+    version: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$", description="version of the dataset")
+    pretty_name: str = Field("DeepWriting-20K", description="title of the card")
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        from deepwriting.stages import STAGE_NAMES
+
+        if name in (taken := (*STAGE_NAMES, "recipe.yaml", "run.lock")):
+            raise ValueError(f"{name!r} is taken inside a run's folder; allowed: anything but {', '.join(taken)}")
+        return name
+
+
+class FiltersSection(Section):
+    """Thresholds at which an annotation becomes a flag (paper, section 2.3.2)."""
+
+    repetition_n: Positive = Field(NGRAM_SIZE, description="length of the counted n-grams (words)")
+    max_repetition: Share = Field(MAX_TOP_SHARE, description="top-3 n-gram share above which a row is flagged")
+    tail_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
+        TAIL_FRACTION, description="the end of the thinking that is looked at"
+    )
+    max_end_patterns: Annotated[int, Field(ge=0)] = Field(0, description="thinking patterns allowed in that end")
+    copy_min_run: Positive = Field(MIN_RUN, description="a verbatim run of the answer counts from this length (words)")
+    max_copy_ratio: Share = Field(
+        MAX_COPY_RATIO, description="share of the answer that may stand verbatim in the thinking"
+    )
+    max_copy_run: Positive = Field(MAX_COPIED_RUN, description="longest verbatim run allowed (words)")
+
+
+class BuildSection(Section):
+    """What the default config keeps."""
+
+    drop_flags: list[Flag] = Field(default_factory=lambda: list(get_args(Flag)), description="flags that drop a row")
+    max_score: float | None = Field(None, ge=0, description="drop rows whose final score is above this (nats)")
+    min_improvement: float | None = Field(None, description="drop rows whose score fell by less than this (nats)")
+    rows_per_shard: Positive = Field(20_000, description="rows in one Parquet shard")
+
+    @field_validator("drop_flags")
+    @classmethod
+    def _once(cls, flags: list[str]) -> list[str]:
+        if twice := sorted({flag for flag in flags if flags.count(flag) > 1}):
+            raise ValueError(f"{twice} stand twice in {flags}; name each flag once")
+        return flags
+
+
+class ExecutionSection(Section):
+    """How the stages are spread over tasks."""
+
+    tasks: Positive = Field(1, description="shards of every stage")
+    workers: Positive = Field(1, description="tasks running at the same time, each with its own models")
