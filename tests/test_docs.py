@@ -9,6 +9,7 @@ import pytest
 
 from deepwriting.cli.main import COMMANDS
 from deepwriting.cli.reference import reference
+from deepwriting.sections.page import page as recipe_page
 from deepwriting.select.page import page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,10 @@ def test_command_reference_is_current() -> None:
 
 def test_taxonomy_page_is_current() -> None:
     assert (ROOT / "docs/taxonomy.md").read_text(encoding="utf-8") == page(), "run: make docs"
+
+
+def test_recipe_page_is_current() -> None:
+    assert (ROOT / "docs/recipe.md").read_text(encoding="utf-8") == recipe_page(), "run: make docs"
 
 
 def test_every_command_is_documented_with_an_example() -> None:

@@ -41,7 +41,7 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
     (ModelNotFoundError, "name an embedded model, a local directory or a Hub id under engines in the recipe"),
     (ChecksumError, "delete the file and try again; if it stays so, the package index serves something else"),
     (ContextOverflowError, "take a model with a longer context, or lower pairs.max_answer_chars"),
-    (EngineError, "choose device and dtype under engines in the recipe; the log in the stage's folder has more"),
+    (EngineError, "look at engines in the recipe and at the stage's log; the same command goes on from here"),
     (BuildError, "look at the rows in the folder annotate/shards, and at `build` in the recipe"),
     (NotFoundError, "`deepwriting recipes` lists recipes, `deepwriting status` lists runs"),
     (RunError, "the stage's folder rejects/ holds every row with its reason"),

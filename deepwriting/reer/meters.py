@@ -6,7 +6,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,33 +80,46 @@ class Meter:
         return {"roles": list(self.roles), "model": self.engine.info.model, **asdict(self.usage)}
 
 
-def meters(engines: Mapping[str, Engine], file: Path) -> list[Meter]:
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier lives took.
+
+    Attributes:
+        seconds: time.
+        usage: roles and model -> tokens.
+    """
+
+    seconds: float = 0.0
+    usage: Mapping[tuple[tuple[str, ...], str], Usage] = field(default_factory=dict)
+
+
+def read_earlier(file: Path) -> Earlier:
+    """Time and tokens of earlier lives, from the file that they left: the journal knows only what became of them."""
+    if not file.is_file():
+        return Earlier()
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        usage = {
+            (tuple(entry["roles"]), entry["model"]): Usage(**{key: entry[key] for key in asdict(Usage())})
+            for entry in found["engines"]
+        }
+        return Earlier(float(found["seconds"]), usage)
+    except (ValueError, TypeError, KeyError) as error:
+        log.warning("%s is damaged (%s); time and tokens are counted from now on", file, error)
+        return Earlier()
+
+
+def meters(engines: Mapping[str, Engine], earlier: Earlier) -> list[Meter]:
     """A meter for each engine; one with several roles is counted once.
 
     Args:
         engines: role -> engine.
-        file: where an earlier life has left its figures: the journal knows only what became of the tokens.
+        earlier: what earlier lives took.
     """
-    earlier = _earlier(file)
     by_engine: dict[int, tuple[list[str], Engine]] = {}
     for role, engine in engines.items():
         by_engine.setdefault(id(engine), ([], engine))[0].append(role)
     return [
-        Meter(roles, engine, earlier.get((tuple(roles), engine.info.model), Usage()))
+        Meter(roles, engine, earlier.usage.get((tuple(roles), engine.info.model), Usage()))
         for roles, engine in by_engine.values()
     ]
-
-
-def _earlier(path: Path) -> dict[tuple[tuple[str, ...], str], Usage]:
-    """Tokens of earlier lives, from the file that they left; the journal knows only what became of them."""
-    if not path.is_file():
-        return {}
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["engines"]
-        return {
-            (tuple(entry["roles"]), entry["model"]): Usage(**{key: entry[key] for key in asdict(Usage())})
-            for entry in entries
-        }
-    except (ValueError, TypeError, KeyError) as error:
-        log.warning("%s is damaged (%s); tokens are counted from now on", path, error)
-        return {}

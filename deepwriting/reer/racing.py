@@ -18,7 +18,6 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from deepwriting.engines.base import Abandon
 from deepwriting.recipe import SearchSection
 
 #: Tokens that a race needs before its standard error means anything.
@@ -38,19 +37,35 @@ class Rival:
     needed: float
 
 
-def abandon_rule(rival: Rival, settings: SearchSection) -> Abandon | None:
+@dataclass(frozen=True)
+class EarlyEnd:
+    """Says when the scoring of a candidate may end; an ``Abandon`` for engines.
+
+    Attributes:
+        rival: what the candidate has to beat.
+        clip_logprob: log-probabilities below this count as this (nats).
+        prune: end when it cannot win.
+        confidence: end when it loses with this confidence; ``None`` for no race.
+    """
+
+    rival: Rival
+    clip_logprob: float
+    prune: bool
+    confidence: float | None
+
+    def __call__(self, logprobs: NDArray[np.float32]) -> bool:
+        """Whether the tokens behind these are not needed; ``logprobs`` has shape ``(seen,)``, nats."""
+        losses = -np.clip(logprobs.astype(np.float64), self.clip_logprob, 0.0)
+        if self.prune and cannot_win(losses, self.rival):
+            return True
+        return self.confidence is not None and win_probability(losses, self.rival) < 1 - self.confidence
+
+
+def abandon_rule(rival: Rival, settings: SearchSection) -> EarlyEnd | None:
     """The rule that a recipe asks for, or ``None`` if it scores every candidate to the end."""
     if not settings.prune and settings.race_confidence is None:
         return None
-    confidence = settings.race_confidence
-
-    def abandon(logprobs: NDArray[np.float32]) -> bool:
-        losses = -np.clip(logprobs.astype(np.float64), settings.clip_logprob, 0.0)
-        if settings.prune and cannot_win(losses, rival):
-            return True
-        return confidence is not None and win_probability(losses, rival) < 1 - confidence
-
-    return abandon
+    return EarlyEnd(rival, settings.clip_logprob, settings.prune, settings.race_confidence)
 
 
 def cannot_win(losses: NDArray[np.float64], rival: Rival) -> bool:

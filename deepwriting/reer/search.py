@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deepwriting.engines.base import Engine
-from deepwriting.errors import ContextOverflowError
+from deepwriting.errors import ContextOverflowError, RequestError
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.found import Found, Skipped, model_columns, trace_rows
 from deepwriting.reer.journal import Journal
@@ -90,14 +90,20 @@ class LocalSearch:
         if known.end is not None and "skipped" in known.end:
             return Skipped(known.end["skipped"], known.end["detail"], known.end["refusals"])
         run = _Run(self, row, query, answer, language, rollout)
-        state = await run.begin()
-        if isinstance(state, Skipped):
-            self.journal.write("end", row, skipped=state.reason, detail=state.detail, refusals=dict(state.refusals))
-            return state
-        reason = await run.refine(state)
+        try:
+            state = await run.begin()
+            if isinstance(state, Skipped):
+                return self._skip(row, state)
+            reason = await run.refine(state)
+        except RequestError as error:  # the engine goes on; without this pair it can
+            return self._skip(row, Skipped("request_failed", str(error)))
         if known.end is None:
             self.journal.write("end", row, stop_reason=reason)
         return run.found(state, reason)
+
+    def _skip(self, row: str, skipped: Skipped) -> Skipped:
+        self.journal.write("end", row, skipped=skipped.reason, detail=skipped.detail, refusals=dict(skipped.refusals))
+        return skipped
 
 
 class _Run:

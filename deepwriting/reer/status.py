@@ -69,6 +69,7 @@ class SearchStatus:
         score_now: mean clipped score under the best thinking so far (nats).
         perplexity_before: geometric mean of the true perplexities.
         perplexity_now: the same now.
+        seconds: time spent, all lives and tasks added up; loading models is not in it.
         engines: tokens by engine: ``roles``, ``model`` and the fields of ``Usage``.
         tokens_in_per_second: prompt and scored tokens, over the last minute, of the tasks that run.
         tokens_out_per_second: sampled tokens, likewise.
@@ -91,6 +92,7 @@ class SearchStatus:
     score_now: float | None = None
     perplexity_before: float | None = None
     perplexity_now: float | None = None
+    seconds: float = 0.0
     engines: list[dict[str, Any]] = field(default_factory=list)
     tokens_in_per_second: float | None = None
     tokens_out_per_second: float | None = None
@@ -167,6 +169,7 @@ def merge(files: Iterable[Mapping[str, Any]]) -> SearchStatus:
     engines: dict[tuple[tuple[str, ...], str], Counter[str]] = {}
     for data in files:
         rows, steps = data["rows"], data["steps"]
+        status.seconds += data["seconds"]
         status.finished += rows["finished"]
         status.skipped.update(rows["skipped"])
         status.left_out.update(rows["left_out"])

@@ -50,7 +50,7 @@ class VllmSection(EngineSection):
 
     speed_only = frozenset({"max_batch", "gpu_memory_utilization", "tensor_parallel", "enforce_eager"})
 
-    engine: Literal["vllm"] = Field(description="what runs the model")
+    engine: Literal["vllm"] = Field("vllm", description="what runs the model")
     model: str = Field(min_length=1, description="embedded name, local directory or Hub id")
     revision: str | None = Field(None, description="Hub revision")
     dtype: Dtype = Field("auto", description="precision of the weights")
@@ -78,7 +78,7 @@ class ServerSection(EngineSection):
     speed_only = frozenset({"url", "start", "api_key_env", "max_concurrency", "requests_per_minute", "timeout_s",
                             "patience_s"})  # fmt: skip
 
-    engine: Literal["server"] = Field(description="what runs the model")
+    engine: Literal["server"] = Field("server", description="what runs the model")
     model: str = Field(min_length=1, description="the model as the server calls it")
     revision: str | None = Field(None, description="recorded in the rows; a server does not tell it")
     url: str | None = Field(None, description="address, up to and with /v1")
@@ -153,7 +153,7 @@ AnyEngineSection = Annotated[
 class EnginesSection(Section):
     """The two roles of section 2.2: who writes candidates, and who is surprised by y."""
 
-    generator: AnyEngineSection
+    generator: AnyEngineSection = Field(description="writes queries, thinkings and candidates")
     more_generators: list[AnyEngineSection] = Field(
         default_factory=list, description="write candidates too, in turn with the first"
     )

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from deepwriting.errors import EngineError, RequestError
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.found import Found, Skipped
 from deepwriting.reer.journal import Journal
@@ -330,6 +331,46 @@ def test_a_first_thinking_that_the_scorer_cannot_take(
     assert result.reason == "initial_context_overflow"
     assert result.refusals == {"initial_context_overflow": 2}
     assert f"{least + 20} of counts" in result.detail
+
+
+def test_a_request_that_fails_costs_its_row_and_no_other(
+    searching: Any, counting_engine: Any, pair: Pair, settings: Make, tmp_path: Path
+) -> None:
+    engine, path = counting_engine(), tmp_path / "j.jsonl"
+    score, broken = engine.score, [True]
+
+    async def once(prefix: str, middles: Any, target: str, **options: Any) -> Any:
+        if broken and len(middles) == 2 and len(engine.sampled) == 3:  # the second step of the first row
+            broken.clear()
+            raise RequestError("no memory for this one")
+        return await score(prefix, middles, target, **options)
+
+    engine.score = once
+    with searching(engine, settings(), journal=path) as search:
+        results = [asyncio.run(search.search(name, *pair, "en")) for name in ("dw-1", "dw-2")]
+    assert results[0] == Skipped("request_failed", "no memory for this one")
+    assert isinstance(results[1], Found)
+    with searching(counting_engine(), settings(), journal=path) as search:
+        assert [asyncio.run(search.search(name, *pair, "en")) for name in ("dw-1", "dw-2")] == results
+
+
+def test_an_engine_that_stops_ends_the_search_and_leaves_the_row_open(
+    searching: Any, counting_engine: Any, pair: Pair, settings: Make, tmp_path: Path
+) -> None:
+    engine, path = counting_engine(), tmp_path / "j.jsonl"
+    sample = engine.sample
+
+    async def dies(prompt: str, **options: Any) -> Any:
+        if len(engine.sampled) == 2:
+            raise EngineError("the engine stopped")
+        return await sample(prompt, **options)
+
+    engine.sample = dies
+    with searching(engine, settings(), journal=path) as search, pytest.raises(EngineError, match="stopped"):
+        found_by(search, pair)
+    with Journal(path, "settings") as journal:
+        known = journal.row("dw-1-0")
+        assert (len(known.steps), known.end) == (1, None)
 
 
 def test_generators_take_turns(
