@@ -3,6 +3,7 @@
 runs/NAME/
     recipe.yaml            the recipe as it was run
     run.lock               held while a process works on the run
+    .running.json          which process that is
     source/ dedupe/ select/ search/ annotate/ build/
         stage.json         settings hash, state, counts, time
         shards/00000.jsonl.gz
@@ -11,6 +12,7 @@ runs/NAME/
         progress/00000.json  rows so far, for whoever watches
         logs/              datatrove's logs, statistics and completion markers
     search/journal/        every finished search step
+    search/status/         how far the search is, one file a task (deepwriting/reer/status.py)
     deepwriting-20k/       the dataset
 """
 
@@ -28,6 +30,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deepwriting.errors import NotFoundError, RunError, RunLockedError
+from deepwriting.holder import Holder, holder, noted
+from deepwriting.reer.status import SearchStatus, read_status
 
 State = Literal["running", "finished"]
 
@@ -129,11 +133,16 @@ class StageFolder:
         """Rows that are through so far, rejected ones included."""
         written = _noted(self.path / "progress", "*.json")["rows"]
         # Searches end in another order than their rows are written in.
-        return max(written, self.search_progress()["end"])
+        status = self.search_status()
+        return max(written, status.done if status else 0)
 
-    def search_progress(self) -> Counter[str]:
-        """Events in the search journals so far: ``start``, ``step``, ``end``; empty for other stages."""
-        return _noted(self.path / "journal", "*.progress")
+    def search_status(self, total: int | None = None) -> SearchStatus | None:
+        """How far the search is; ``None`` for other stages, and where it has not begun.
+
+        Args:
+            total: rows to search, where that is known.
+        """
+        return read_status(self.path / "status", total=total)
 
     def forget_tasks(self) -> None:
         """Have all tasks done again by the next run; the search still finds its steps in the journal."""
@@ -192,9 +201,22 @@ class RunFolder:
         except Timeout:
             raise RunLockedError(f"another process is working on {self.path}") from None
         try:
-            yield
+            with noted(self.path):
+                yield
         finally:
             lock.release()
+
+    def holder(self) -> Holder | None:
+        """Who works on the run, as far as that can be told from here; ``None`` if nobody does."""
+        return holder(self.path)
+
+    def search_status(self) -> SearchStatus | None:
+        """How far the search is, with the number of rows that it has to search; ``None`` if it has not begun."""
+        select, search = self.stage("select").record(), self.stage("search").record()
+        total = None
+        if select is not None and select.state == "finished" and search is not None:
+            total = select.counts.rows_out * search.settings["search"]["rollouts"]
+        return self.stage("search").search_status(total)
 
 
 @dataclass

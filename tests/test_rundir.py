@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import json
+import os
+import socket
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from deepwriting.errors import NotFoundError, RunError, RunLockedError
+from deepwriting.holder import FAR_SILENT_SECONDS, NOTE, Holder
 from deepwriting.rundir import Counts, RunFolder, StageFolder, StageRecord, Stopwatch, write_json
 
 RECORD = StageRecord(
@@ -152,6 +158,41 @@ def test_a_lock_ends_with_its_process_even_if_that_is_killed(tmp_path: Path) -> 
         holder.kill()
     with RunFolder(tmp_path).locked():
         pass
+
+
+def test_whoever_holds_a_run_is_known(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.holder() is None
+    with run.locked():
+        holder = run.holder()
+        assert holder is not None
+        assert (holder.host, holder.pid) == (socket.gethostname(), os.getpid())
+    assert run.holder() is None
+    assert not (tmp_path / NOTE).exists()
+
+
+def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / NOTE).write_text(json.dumps(asdict(Holder(socket.gethostname(), ended.pid, "2026-11-22T12:00:00"))))
+    assert RunFolder(tmp_path).holder() is None
+
+
+def test_a_holder_elsewhere_is_believed_while_it_leaves_traces(tmp_path: Path) -> None:
+    run, far = RunFolder(tmp_path), Holder("elsewhere", 1, "2026-11-22T12:00:00")
+    write_json(tmp_path / NOTE, asdict(far))
+    assert run.holder() == far
+    long_ago = time.time() - FAR_SILENT_SECONDS - 60
+    os.utime(tmp_path / NOTE, (long_ago, long_ago))
+    assert run.holder() is None
+    write_json(tmp_path / "search" / "status" / "00000.json", {})
+    assert run.holder() == far
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"host": "x"}'])
+def test_a_damaged_note_names_nobody(tmp_path: Path, text: str) -> None:
+    (tmp_path / NOTE).write_text(text)
+    assert RunFolder(tmp_path).holder() is None
 
 
 def test_a_stopwatch_runs() -> None:

@@ -16,6 +16,7 @@ INTERRUPTED = 130
 #: Command -> the module below ``deepwriting.cli`` and its one-line help, known without importing it.
 COMMANDS = {
     "init": "write a commented recipe to start from",
+    "plan": "forecast tokens, time and cost of a run",
     "recipes": "list the bundled recipes",
     "run": "run a recipe, whole or in part",
     "show": "show one row: query, thinking before and after, answer, scores",

@@ -1,4 +1,7 @@
-"""How a run looks while it runs: a bar a stage in a terminal, a line now and then elsewhere."""
+"""How a run looks while it runs.
+
+In a terminal a bar a stage, with the search's figures below it; elsewhere a line now and then.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 from deepwriting.cli.console import duration, err, out
+from deepwriting.cli.search_view import search_lines, time_left
 from deepwriting.cli.tables import search_table, stage_table
 from deepwriting.pipeline import Planned, Watcher
 from deepwriting.recipe import Recipe
@@ -38,7 +45,7 @@ class RunDisplay(Watcher):
         self.recipe = recipe
         self.run = RunFolder(folder)
         self.console = err()
-        self._bars = Progress(
+        self._bars = _Bars(
             TextColumn("{task.description:<10}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
@@ -68,13 +75,15 @@ class RunDisplay(Watcher):
 
     def say(self, text: str) -> None:
         """A line on stderr, above the bars."""
-        self._bars.console.print(text)
+        self._bars.console.print(text, soft_wrap=True)
 
     def stage_started(self, planned: Planned, total: int | None) -> None:
         """Begin to show a stage's progress."""
         name = planned.stage.name
         verb = "continues" if planned.action == "continue" else "starts"
         self.say(f"{name:<9} {verb}: {planned.stage.title}" + (f", {total} rows" if total is not None else ""))
+        if name == "search" and total is not None:
+            total *= self.recipe.search.rollouts
         task = self._bars.add_task(name, total=total, rate="")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, args=(name, task, total, self._stop), daemon=True)
@@ -83,6 +92,7 @@ class RunDisplay(Watcher):
     def stage_finished(self, planned: Planned, record: StageRecord) -> None:
         """Stop showing it, and say what came out."""
         self._stop_looking()
+        self._bars.below = []
         for task in self._bars.task_ids:
             self._bars.remove_task(task)
         counts = record.counts
@@ -114,12 +124,18 @@ class RunDisplay(Watcher):
         began, folder = time.monotonic(), self.run.stage(name)
         first, said = folder.progress(), began
         while not stop.wait(LOOK_SECONDS):
-            done, steps, elapsed = folder.progress(), folder.search_progress()["step"], time.monotonic() - began
-            note = (f"{steps} steps, " if steps else "") + _rate(done - first, done, total, elapsed)
+            done, elapsed = folder.progress(), time.monotonic() - began
+            status = folder.search_status(total)
+            note, lines = _rate(done - first, done, total, elapsed), list[str]()
+            if status is not None:
+                left = time_left(status)
+                note, lines = f"{left} left" if left else duration(elapsed), search_lines(status)
+            self._bars.below = lines
             self._bars.update(task, completed=done, rate=note)
             if not self.console.is_terminal and time.monotonic() - said >= LINE_SECONDS:
                 said = time.monotonic()
-                self.say(f"{name:<9} {done}{f' of {total}' if total else ''} rows, {note}")
+                rows = f"{done}{f' of {total}' if total else ''} rows"
+                self.say(f"{name:<9} " + "; ".join((rows, note, *lines)))
 
     def _stop_looking(self) -> None:
         self._stop.set()
@@ -135,6 +151,18 @@ def _rate(new: int, done: int, total: int | None, elapsed: float) -> str:
     per_second = new / elapsed
     rate = f"{per_second:.1f} rows/s" if per_second >= 1 else f"{per_second * 60:.1f} rows/min"
     return f"{rate}, {duration((total - done) / per_second)} left" if total and total > done else rate
+
+
+class _Bars(Progress):
+    """Bars with lines below them."""
+
+    below: Iterable[str] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars, then the lines."""
+        yield from super().get_renderables()
+        for line in self.below:
+            yield Text(f"{'':<10} {line}", style="dim", overflow="ellipsis", no_wrap=True)
 
 
 class _ConsoleHandler(logging.Handler):

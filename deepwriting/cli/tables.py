@@ -23,7 +23,11 @@ def plain_table(*columns: str, right: Iterable[int] = (), title: str | None = No
 
 
 def stage_table(
-    records: Mapping[str, StageRecord | None], done: Mapping[str, int] | None = None, title: str | None = None
+    records: Mapping[str, StageRecord | None],
+    done: Mapping[str, int] | None = None,
+    title: str | None = None,
+    *,
+    running: bool = False,
 ) -> Table:
     """What each stage did with its rows.
 
@@ -31,6 +35,7 @@ def stage_table(
         records: stage -> its record; ``None`` for a stage that has not begun.
         done: stage -> rows that are through so far, for stages that have not finished.
         title: line above the table.
+        running: whether somebody works on the run.
     """
     table = plain_table("stage", "state", "in", "out", "rejected", "why", "time", right=(2, 3, 4, 6), title=title)
     for name, record in records.items():
@@ -39,7 +44,7 @@ def stage_table(
         elif record.state != "finished":
             so_far = f"{(done or {}).get(name, 0)} so far"
             spent = duration(record.seconds) if record.seconds else ""  # known once it was interrupted
-            table.add_row(name, "running or interrupted", "", so_far, "", "", spent)
+            table.add_row(name, "running" if running else "interrupted", "", so_far, "", "", spent)
         else:
             counts = record.counts
             rows_in = f"{counts.rows_in} (+{counts.extra})" if counts.extra else str(counts.rows_in)
