@@ -2,77 +2,49 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
-from deepwriting.engines.base import Completion, FinishReason
-from deepwriting.engines.drawing import draw, row_generator
-from deepwriting.engines.forward import CausalModel
-from deepwriting.engines.prefixes import Ids, cache_from
+from deepwriting.engines.alone import sample_alone
+from deepwriting.engines.batches import SMALLEST_PASS, PassLimit, compute, make_room, overlaps
+from deepwriting.engines.drawing import NO_TOKEN
+from deepwriting.engines.forward import CausalModel, Row
+from deepwriting.engines.memory import is_out_of_memory
+from deepwriting.engines.sequences import Ending, SampledSequence, SampleRequest, draw_next
 from deepwriting.engines.slots import SlotCache
+from deepwriting.errors import EngineError
 
-#: Tokens decoded to look for a stop string, beyond its own length in bytes (a token can be a single byte).
-STOP_TAIL_TOKENS = 8
+log = logging.getLogger(__name__)
 
-
-@dataclass(eq=False)
-class SampleRequest:
-    """A request for ``n`` continuations of one prompt; ``done`` gets the completions, or ``failed`` the reason."""
-
-    ids: Ids
-    n: int
-    max_tokens: int
-    temperature: float
-    top_p: float
-    top_k: int
-    frequency_penalty: float
-    stop: Sequence[str]
-    seed: int
-    done: Callable[[list[Completion]], None]
-    failed: Callable[[Exception], None]
-    admitted: int = 0
-    completions: dict[int, Completion] = field(default_factory=dict)
-
-
-@dataclass
-class _Sequence:
-    request: SampleRequest
-    index: int
-    random: np.random.Generator
-    tokens: list[int] = field(default_factory=list)
-
-    @property
-    def cached(self) -> int:
-        """Tokens whose keys are in the cache: all but the newest."""
-        return len(self.request.ids) + len(self.tokens) - 1
+#: A request and how many of its continuations start now.
+_Start = tuple[SampleRequest, int]
 
 
 class Decoder:
-    """Continuous batching over a fixed number of slots.
+    """Continuous batching over a number of slots.
 
     Args:
         model: the language model.
         tokenizer: its tokenizer.
-        slots: most sequences decoded at the same time.
+        slots: most sequences decoded at the same time; lowered when memory does not suffice for them.
+        limit: how large the passes over prompts may be.
     """
 
-    def __init__(self, model: CausalModel, tokenizer: Any, slots: int):
+    def __init__(self, model: CausalModel, tokenizer: Any, slots: int, limit: PassLimit | None = None):
         self.model = model
-        self.tokenizer = tokenizer
         self.slots = slots
+        self.limit = limit or PassLimit(model.device)
         self.sampled_tokens = 0
         self.prompt_tokens = 0
         self._waiting: deque[SampleRequest] = deque()
-        self._active: list[_Sequence] = []
+        self._active: list[SampledSequence] = []
         self._cache = SlotCache(model.layers, slots) if model.reusable else None
-        config = model.model.generation_config
-        eos = config.eos_token_id if config.eos_token_id is not None else tokenizer.eos_token_id
-        self._eos = set(eos) if isinstance(eos, list) else {eos}
+        eos = getattr(model.model.generation_config, "eos_token_id", None)
+        eos = eos if eos is not None else tokenizer.eos_token_id
+        self._ending = Ending(tokenizer, set(eos) if isinstance(eos, list) else {eos})
 
     def submit(self, request: SampleRequest) -> None:
         """Queue a request."""
@@ -86,45 +58,170 @@ class Decoder:
     def step(self) -> None:
         """Admit what fits, then decode one token for every sequence in flight.
 
-        What cannot be computed, for example for want of memory, fails the requests concerned and no others.
+        What cannot be computed fails the requests concerned and no others.
         """
         if self._cache is None:
-            request = self._waiting.popleft()
-            try:
-                self._sample_alone(request)
-            except Exception as error:
-                request.failed(error)
+            self._step_alone()
             return
-        while self._waiting and (count := self._room(self._waiting[0])):
-            try:
-                self._admit(self._cache, self._waiting[0], count)
-            except Exception as error:
-                self._fail(self._cache, {self._waiting[0]}, error)
-            else:
-                if self._waiting[0].admitted == self._waiting[0].n:
-                    self._waiting.popleft()
+        while self._waiting and (starts := self._next_starts()):
+            self._admit(self._cache, starts)
         if self._active:
-            try:
-                self._decode(self._cache)
-            except Exception as error:
-                self._fail(self._cache, {sequence.request for sequence in self._active}, error)
+            self._decode(self._cache)
 
-    def _room(self, request: SampleRequest) -> int:
-        """How many of a request's continuations can start now: those that are left, at most one for each slot."""
-        count = min(request.n - request.admitted, self.slots)
-        return count if len(self._active) + count <= self.slots else 0
+    def _next_starts(self) -> list[_Start]:
+        """The requests whose prompts are computed together next: all their continuations must find a slot."""
+        starts: list[_Start] = []
+        room, widest = self.slots - len(self._active), 0
+        for request in self._waiting:
+            count = min(len(request.todo), self.slots)
+            known = len(self.model.store.longest(request.ids[:-1]))
+            widest = max(widest, len(request.ids) - known)
+            if count > room or (starts and (request.alone or starts[0][0].alone)):
+                break
+            if starts and (len(starts) + 1) * widest > self.limit.tokens:
+                break
+            if overlaps(request.ids, known, (other.ids for other, _ in starts)):
+                break
+            starts.append((request, count))
+            room -= count
+        return starts
 
-    def _admit(self, cache: SlotCache, request: SampleRequest, count: int) -> None:
-        self.prompt_tokens += len(request.ids)
-        logits, prefix = self.model.next_logits(request.ids, keep=len(request.ids))
-        indices = range(request.admitted, request.admitted + count)
-        sequences = [_Sequence(request, i, row_generator(request.seed, i)) for i in indices]
-        request.admitted += count
-        self._draw(sequences, logits[None].repeat(count, 1))
-        for sequence in sequences:
-            if not self._finish(sequence):
-                cache.load(len(self._active), prefix, request.max_tokens)
-                self._active.append(sequence)
+    def _admit(self, cache: SlotCache, starts: list[_Start]) -> None:
+        """Compute prompts and draw the first tokens. Nothing is changed before all of that has worked."""
+        loading = False
+        try:
+            rows = [Row(request.ids, self.model.store.longest(request.ids[:-1])) for request, _ in starts]
+            known = sum(len(row.past) for row in rows)
+            last = compute(self.model, rows, [len(row.ids) for row in rows], self.limit)
+            counts = [count for _, count in starts]
+            logits_RV = self.model.logits(torch.stack(last))
+            logits_BV = logits_RV.repeat_interleave(torch.tensor(counts, device=logits_RV.device), dim=0)
+            sequences = [SampledSequence(request, index) for request, n in starts for index in request.todo[:n]]
+            tokens = draw_next(sequences, logits_BV)
+            prompts = [row.past for row, count in zip(rows, counts, strict=True) for _ in range(count)]
+            loading = True
+            cache.begin(prompts[0])
+            longest = max(len(request.ids) + request.max_tokens for request, _ in starts)
+            cache.reserve(len(self._active) + len(sequences), longest)
+            for offset, prompt in enumerate(prompts):
+                cache.load(len(self._active) + offset, prompt)
+            for row in rows:
+                self.model.store.keep(row.past)
+        except Exception as error:  # judged below, where the traceback no longer holds the failed pass's tensors
+            failure = error.with_traceback(None)
+        else:
+            self.model.reused_tokens += known
+            for request, count in starts:
+                self.prompt_tokens += len(request.ids)
+                del request.todo[:count]
+            self._waiting = deque(request for request in self._waiting if request.todo)
+            self._active += sequences
+            self._append(cache, sequences, tokens)
+            return
+        if is_out_of_memory(failure):
+            self._admit_less(starts, failure, loading)
+        elif len(starts) == 1:
+            self._fail(cache, {starts[0][0]}, failure)
+        else:
+            for request, _ in starts:
+                request.alone = True
+
+    def _admit_less(self, starts: list[_Start], error: Exception, loading: bool) -> None:
+        """After want of memory for prompts: try smaller passes, then fewer sequences, then give up on one."""
+        make_room(self.model)
+        tried, (request, count) = self.model.tried_tokens, starts[0]
+        if len(starts) > 1:
+            self.limit.lower(tried)
+            for other, _ in starts:
+                other.alone = True
+        elif not loading and tried > SMALLEST_PASS and tried < (request.tried or tried + 1):
+            request.tried = tried
+            self.limit.lower(tried)
+        elif count > 1 or self._active:
+            self._lower_slots(max((len(self._active) + count) // 2, 1) if count > 1 else len(self._active))
+        else:
+            failure = EngineError(f"no memory to continue a prompt of {len(request.ids)} tokens, even by itself")
+            failure.__cause__ = error
+            assert self._cache is not None
+            self._fail(self._cache, {request}, failure)
+
+    def _lower_slots(self, slots: int) -> None:
+        if slots < self.slots:
+            log.warning("no memory for %d sequences at a time; going on with at most %d", self.slots, slots)
+            self.slots = slots
+
+    def _decode(self, cache: SlotCache) -> None:
+        """One token for every sequence in flight."""
+        try:
+            lengths = [sequence.cached for sequence in self._active]
+            newest = [sequence.tokens[-1] for sequence in self._active]
+            newest_B, positions_B = torch.tensor([newest, lengths]).to(self.model.device, non_blocking=True)
+            mask = self.model.mask(*cache.aim(positions_B, max(lengths) + 1))
+            logits_BV = self.model.model(
+                newest_B[:, None],
+                past_key_values=cache,
+                attention_mask=mask,
+                position_ids=positions_B[:, None],
+                use_cache=True,
+            ).logits[:, -1]
+            tokens = draw_next(self._active, logits_BV.float())
+        except Exception as error:
+            failure = error.with_traceback(None)
+        else:
+            self._append(cache, self._active, tokens)
+            return
+        if is_out_of_memory(failure):
+            self._decode_less(cache, failure)
+        else:
+            self._fail(cache, {sequence.request for sequence in self._active}, failure)
+
+    def _decode_less(self, cache: SlotCache, error: Exception) -> None:
+        """After want of memory for a step: the younger half starts again later, with the same random numbers."""
+        kept_something = len(self.model.store) > 0
+        make_room(self.model)
+        if len(self._active) == 1 and not kept_something:
+            [sequence] = self._active
+            failure = EngineError(f"no memory to decode a sequence of {sequence.cached} tokens, even by itself")
+            failure.__cause__ = error
+            self._fail(cache, {sequence.request}, failure)
+            return
+        if len(self._active) > 1:
+            oldest_first = sorted(self._active, key=lambda sequence: len(sequence.tokens), reverse=True)
+            young = oldest_first[(len(oldest_first) + 1) // 2 :]
+            for row in range(len(self._active) - 1, -1, -1):
+                if self._active[row] in young:
+                    self._drop(cache, row)
+            self._lower_slots(len(self._active))
+            for sequence in young:
+                sequence.request.todo = sorted([*sequence.request.todo, sequence.index])
+            again = dict.fromkeys(sequence.request for sequence in young)
+            self._waiting = deque([*again, *(request for request in self._waiting if request not in again)])
+        longest = max(len(sequence.request.ids) + sequence.request.max_tokens for sequence in self._active)
+        cache.shrink(len(self._active), longest)
+
+    def _append(self, cache: SlotCache, sequences: list[SampledSequence], tokens: list[int]) -> None:
+        """Give sequences in flight their next token; those that end leave."""
+        self.sampled_tokens += len(tokens)
+        broken: set[SampleRequest] = set()
+        for sequence, token in zip(sequences, tokens, strict=True):
+            sequence.tokens.append(token)
+            if token == NO_TOKEN:
+                broken.add(sequence.request)
+        if broken:
+            self._fail(cache, broken, EngineError("the model's logits are not numbers"))
+        for row in range(len(self._active) - 1, -1, -1):
+            sequence = self._active[row]
+            if reason := self._ending.reason(sequence.request, sequence.tokens):
+                self._drop(cache, row)
+                completion = self._ending.completion(sequence.request, sequence.tokens, reason)
+                sequence.request.complete(sequence.index, completion)
+
+    def _drop(self, cache: SlotCache, row: int) -> None:
+        """Free a row; the last one moves into it, so that the active rows stay together."""
+        last = self._active.pop()
+        if row < len(self._active):
+            cache.move(len(self._active), row, last.cached)
+            self._active[row] = last
 
     def _fail(self, cache: SlotCache, requests: set[SampleRequest], error: Exception) -> None:
         for row in range(len(self._active) - 1, -1, -1):
@@ -134,78 +231,22 @@ class Decoder:
         for request in requests:
             request.failed(error)
 
-    def _drop(self, cache: SlotCache, row: int) -> None:
-        """Free a row; the last one moves into it, so that the active rows stay together."""
-        last = self._active.pop()
-        if row < len(self._active):
-            cache.move(len(self._active), row, last.cached)
-            self._active[row] = last
-
-    def _decode(self, cache: SlotCache) -> None:
-        mask, positions = cache.aim([sequence.cached for sequence in self._active], self.model.device)
-        newest = torch.tensor([[s.tokens[-1]] for s in self._active], device=self.model.device)
-        logits = self.model.model(
-            newest, past_key_values=cache, attention_mask=mask, position_ids=positions, use_cache=True
-        ).logits[:, -1]
-        self._draw(self._active, logits)
-        for row in range(len(self._active) - 1, -1, -1):
-            if self._finish(self._active[row]):
-                self._drop(cache, row)
-
-    def _sample_alone(self, request: SampleRequest) -> None:
-        """One sequence after the other with the model's own cache: for caches that cannot be cut or stacked."""
-        self.prompt_tokens += len(request.ids)
-        for index in range(request.n):
-            sequence = _Sequence(request, index, row_generator(request.seed, index))
-            cache = cache_from(None, 1, self.model.model.config)
-            inputs = self.model.tokens(request.ids)
-            while True:
-                logits = self.model.model(inputs, past_key_values=cache, use_cache=True).logits[:, -1]
-                self._draw([sequence], logits)
-                if self._finish(sequence):
-                    break
-                inputs = torch.tensor([[sequence.tokens[-1]]], device=self.model.device)
-
-    def _draw(self, sequences: list[_Sequence], logits: torch.Tensor) -> None:
-        logits = logits.float()
-        groups: dict[tuple[float, float, int], list[int]] = {}
-        for row, sequence in enumerate(sequences):
-            request = sequence.request
-            if request.frequency_penalty and sequence.tokens:
-                used, counts = np.unique(sequence.tokens, return_counts=True)
-                loss = torch.from_numpy(counts.astype(np.float32)).to(logits) * request.frequency_penalty
-                logits[row].index_add_(0, torch.from_numpy(used).to(logits.device), loss, alpha=-1)
-            groups.setdefault((request.temperature, request.top_p, request.top_k), []).append(row)
-        for (temperature, top_p, top_k), rows in groups.items():
-            uniforms = [float(sequences[row].random.random()) for row in rows]
-            tokens = draw(logits[rows], temperature=temperature, top_p=top_p, top_k=top_k, uniforms=uniforms)
-            for row, token in zip(rows, tokens, strict=True):
-                sequences[row].tokens.append(token)
-        self.sampled_tokens += len(sequences)
-
-    def _finish(self, sequence: _Sequence) -> bool:
-        """Whether a sequence has ended; if so its completion is recorded."""
-        request, tokens = sequence.request, sequence.tokens
-        reason: FinishReason | None = None
-        if tokens[-1] in self._eos:
-            reason = "eos"
-        elif self._stopped(request.stop, tokens):
-            reason = "stop"
-        elif len(tokens) >= request.max_tokens:
-            reason = "length"
-        if reason is None:
-            return False
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        if reason == "stop":
-            text = text[: min((at for stop in request.stop if (at := text.find(stop)) >= 0), default=len(text))]
-        request.completions[sequence.index] = Completion(text, len(tokens), reason)
-        if len(request.completions) == request.n:
-            request.done([request.completions[i] for i in range(request.n)])
-        return True
-
-    def _stopped(self, stops: Sequence[str], tokens: list[int]) -> bool:
-        if not stops:
-            return False
-        tail = tokens[-(max(len(stop.encode()) for stop in stops) + STOP_TAIL_TOKENS) :]
-        text = self.tokenizer.decode(tail, skip_special_tokens=True)
-        return any(stop in text for stop in stops)
+    def _step_alone(self) -> None:
+        """The next request, by transformers' own generation."""
+        request = self._waiting[0]
+        try:
+            tokens, completions = sample_alone(self.model.model, self._ending, request, self.slots)
+        except Exception as error:
+            failure = error.with_traceback(None)
+        else:
+            self._waiting.popleft()
+            self.prompt_tokens += len(request.ids)
+            self.sampled_tokens += tokens
+            request.done(completions)
+            return
+        if is_out_of_memory(failure) and min(request.n, self.slots) > 1:
+            make_room(self.model)
+            self._lower_slots(min(request.n, self.slots) // 2)
+        else:
+            self._waiting.popleft()
+            request.failed(failure)

@@ -26,30 +26,24 @@ class _View:
 
 
 class SlotLayer(CacheLayerMixin):
-    """Keys and values of one layer, shape ``(slots, heads, capacity, head_dim)``."""
+    """Keys and values of one layer, shape ``(rows, heads, capacity, head_dim)``."""
 
     is_sliding = False
 
-    def __init__(self, view: _View, slots: int):
+    def __init__(self, view: _View):
         super().__init__()
         self.view = view
-        self.slots = slots
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Take shape, dtype and device from the first keys."""
-        self.keys = key_states.new_zeros(self.slots, key_states.shape[1], 0, key_states.shape[3])
-        self.values = value_states.new_zeros(self.slots, value_states.shape[1], 0, value_states.shape[3])
+        """Take heads, dtype and device from the first keys."""
+        self.keys = key_states.new_zeros(0, key_states.shape[1], 0, key_states.shape[3])
+        self.values = value_states.new_zeros(0, value_states.shape[1], 0, value_states.shape[3])
         self.is_initialized = True
 
-    def reserve(self, capacity: int) -> None:
-        """Grow to at least ``capacity`` tokens."""
-        have = self.keys.shape[2]
-        if have >= capacity:
-            return
-        more = -(-capacity // BLOCK_TOKENS) * BLOCK_TOKENS - have
-        slots, heads, _, dim = self.keys.shape
-        self.keys = torch.cat([self.keys, self.keys.new_zeros(slots, heads, more, dim)], dim=2)
-        self.values = torch.cat([self.values, self.values.new_zeros(slots, heads, more, self.values.shape[3])], dim=2)
+    def resize(self, rows: int, capacity: int, used: int) -> None:
+        """Move to tensors of another size; the first ``used`` rows keep what fits."""
+        self.keys = _resized(self.keys, rows, capacity, used)
+        self.values = _resized(self.values, rows, capacity, used)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
@@ -78,22 +72,44 @@ class SlotCache(Cache):
 
     Args:
         layers: number of layers.
-        slots: most sequences at a time.
+        slots: most sequences at a time; memory is taken when they come.
     """
 
     def __init__(self, layers: int, slots: int):
         self.view = _View()
-        super().__init__(layers=[SlotLayer(self.view, slots) for _ in range(layers)])
+        self.slots = slots
+        self.rows = 0
+        self.capacity = 0
+        super().__init__(layers=[SlotLayer(self.view) for _ in range(layers)])
 
-    def load(self, row: int, prefix: Prefix, reserve: int) -> None:
-        """Fill a row with a prompt's keys and values, and make room for ``reserve`` more tokens."""
-        tokens = len(prefix.ids)
-        for layer, (keys, values) in zip(self.layers, prefix.layers, strict=True):
+    def reserve(self, rows: int, tokens: int) -> None:
+        """Have at least ``rows`` rows of ``tokens`` tokens; grows in large steps, since that copies everything."""
+        if rows <= self.rows and tokens <= self.capacity:
+            return
+        if rows > self.rows:
+            rows = min(self.slots, max(rows, 2 * self.rows))
+        self._resize(max(rows, self.rows), max(-(-tokens // BLOCK_TOKENS) * BLOCK_TOKENS, self.capacity), self.rows)
+
+    def shrink(self, rows: int, tokens: int) -> None:
+        """Give memory back: keep the first ``rows`` rows, each of ``tokens`` tokens."""
+        self.slots = rows
+        self._resize(rows, tokens, rows)
+
+    def load(self, row: int, prefix: Prefix) -> None:
+        """Fill a row, for which there is room, with a prompt's keys and values."""
+        at = 0
+        for piece in prefix.pieces:
+            tokens = piece[0][0].shape[2]
+            for layer, (keys, values) in zip(self.layers, piece, strict=True):
+                layer.keys[row, :, at : at + tokens] = keys[0]
+                layer.values[row, :, at : at + tokens] = values[0]
+            at += tokens
+
+    def begin(self, prefix: Prefix) -> None:
+        """Take the shapes of keys and values from the first prompt."""
+        for layer, (keys, values) in zip(self.layers, prefix.pieces[0], strict=True):
             if not layer.is_initialized:
                 layer.lazy_initialization(keys, values)
-            layer.reserve(tokens + reserve)
-            layer.keys[row, :, :tokens] = keys[0]
-            layer.values[row, :, :tokens] = values[0]
 
     def move(self, source: int, target: int, tokens: int) -> None:
         """Copy a row's first ``tokens`` tokens to another row."""
@@ -101,19 +117,32 @@ class SlotCache(Cache):
             layer.keys[target, :, :tokens] = layer.keys[source, :, :tokens]
             layer.values[target, :, :tokens] = layer.values[source, :, :tokens]
 
-    def aim(self, lengths: list[int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prepare one decoding step for the first ``len(lengths)`` rows.
+    def aim(self, positions_B: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Prepare one decoding step for the first rows.
 
         Args:
-            lengths: tokens that each row already holds.
-            device: where the masks live.
+            positions_B: tokens that each row already holds, where its next one goes.
+            width: the largest of them and one.
 
         Returns:
-            Attention mask of shape ``(rows, 1, 1, width)`` and position ids of shape ``(rows, 1)``.
+            Positions of the queries ``(rows, 1, 1)`` and of the keys ``(1, 1, width)``, and which query may see which
+            key ``(rows, 1, width)``.
         """
-        positions = torch.tensor(lengths, device=device)
-        self.view.rows = torch.arange(len(lengths), device=device)
-        self.view.positions = positions
-        self.view.width = max(lengths) + 1
-        mask = torch.arange(self.view.width, device=device)[None, :] <= positions[:, None]
-        return mask[:, None, None, :], positions[:, None]
+        self.view.rows = torch.arange(len(positions_B), device=positions_B.device)
+        self.view.positions = positions_B
+        self.view.width = width
+        queries_B11 = positions_B[:, None, None]
+        keys_11S = torch.arange(width, device=positions_B.device)[None, None]
+        return queries_B11, keys_11S, keys_11S <= queries_B11
+
+    def _resize(self, rows: int, capacity: int, used: int) -> None:
+        for layer in self.layers:
+            layer.resize(rows, capacity, min(rows, used))
+        self.rows, self.capacity = rows, capacity
+
+
+def _resized(tensor: torch.Tensor, rows: int, capacity: int, used: int) -> torch.Tensor:
+    kept = tensor[:used, :, :capacity]
+    resized = tensor.new_zeros(rows, tensor.shape[1], capacity, tensor.shape[3])
+    resized[:used, :, : kept.shape[2]] = kept
+    return resized

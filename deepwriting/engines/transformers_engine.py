@@ -10,18 +10,21 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from deepwriting.engines.base import Completion, EngineInfo, TargetScore, Usage
-from deepwriting.engines.decoder import Decoder, SampleRequest
+from deepwriting.engines.alignment import Tokeniser, check_context
+from deepwriting.engines.base import Abandon, Completion, EngineInfo, TargetScore, Usage
+from deepwriting.engines.batches import PassLimit
+from deepwriting.engines.decoder import Decoder
 from deepwriting.engines.forward import CausalModel
 from deepwriting.engines.models import ResolvedModel, resolve_model
 from deepwriting.engines.placement import choose_device, choose_dtype
-from deepwriting.engines.prefixes import Ids, PrefixStore, common_length
+from deepwriting.engines.prefixes import PrefixStore, common_length
 from deepwriting.engines.quiet import quiet_transformers
-from deepwriting.engines.worker import Lane, request_error, resolve, worker_for
-from deepwriting.errors import ContextOverflowError, EngineError, ModelNotFoundError
+from deepwriting.engines.scoring import Scored, ScoreJob, Scorer
+from deepwriting.engines.sequences import SampleRequest
+from deepwriting.engines.worker import Lane, join_worker, request_error, resolve
+from deepwriting.errors import EngineError, ModelNotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,8 @@ class TransformersEngine:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         dtype: ``auto``, ``float32``, ``bfloat16``, ``float16``.
         max_batch: most sequences sampled at the same time.
+        max_batch_tokens: most tokens in one forward pass over several texts, filling included; ``None`` takes what is
+            best for the device. Becomes less by itself where memory is short.
         prefix_cache_gb: memory for kept prefixes (GB).
         context_tokens: use less context than the model has (tokens).
 
@@ -54,34 +59,37 @@ class TransformersEngine:
         device: str = "auto",
         dtype: str = "auto",
         max_batch: int = 32,
+        max_batch_tokens: int | None = None,
         prefix_cache_gb: float = 1.0,
         context_tokens: int | None = None,
     ):
         place = choose_device(device)
         precision = choose_dtype(dtype, place)
         resolved = resolve_model(model, revision)
-        self.tokenizer, network = _load(resolved, place, precision)
+        self._texts = Tokeniser.load(resolved)
+        self.tokenizer = self._texts.tokenizer
+        network = _load(resolved, place, precision)
         self._causal = CausalModel(network, PrefixStore(int(prefix_cache_gb * 1e9)))
-        self._decoder = Decoder(self._causal, self.tokenizer, max_batch)
-        limit = getattr(network.config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
+        limit = PassLimit(place, max_batch_tokens)
+        self._decoder = Decoder(self._causal, self.tokenizer, max_batch, limit)
+        self._scorer = Scorer(self._causal, limit)
+        context = getattr(network.config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
         self._info = EngineInfo(
             engine="transformers",
             model=model,
             revision=resolved.revision or getattr(network.config, "_commit_hash", None) or "unknown",
             dtype=str(precision).removeprefix("torch."),
             device=str(place),
-            context_tokens=min(context_tokens or limit, limit),
+            context_tokens=min(context_tokens or context, context),
         )
-        self._scored_tokens = 0
         self._failure: BaseException | None = None
         self._pending: set[asyncio.Future[Any]] = set()
-        self._lane = Lane(self._decoder, self._fail)
-        self._worker = worker_for(place)
-        self._worker.add(self._lane)
+        self._lane = Lane(self._scorer, self._decoder, self._fail)
+        self._worker = join_worker(place, self._lane)
         log.info(
             "%s (%s) on %s in %s, context %d tokens, prefix reuse %s",
             model, self._info.revision, self._info.device, self._info.dtype, self._info.context_tokens,
-            "on" if self._causal.reusable else "off: this model's cache cannot be cut",
+            "on" if self._causal.reusable else "off: this model's keys cannot be used again",
         )  # fmt: skip
 
     @property
@@ -95,26 +103,21 @@ class TransformersEngine:
         return Usage(
             sampled_tokens=self._decoder.sampled_tokens,
             prompt_tokens=self._decoder.prompt_tokens,
-            scored_tokens=self._scored_tokens,
+            scored_tokens=self._scorer.scored_tokens,
             reused_tokens=self._causal.reused_tokens,
         )
 
     def count_tokens(self, text: str) -> int:
         """Length of a text (tokens), without special tokens."""
-        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return self._texts.count(text)
 
     def control_tokens(self) -> Sequence[str]:
         """Texts that the tokeniser reads as control tokens."""
-        return sorted(self.tokenizer.get_added_vocab())
+        return self._texts.control_tokens()
 
     def render(self, user: str, assistant: str = "") -> str:
         """The prompt for a user turn, ending inside the assistant turn; base models get plain text."""
-        if self.tokenizer.chat_template:
-            turns = [{"role": "user", "content": user}]
-            rendered: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-            return rendered + assistant
-        adds_bos = self.tokenizer("a")["input_ids"][:1] == [self.tokenizer.bos_token_id]
-        return f"{self.tokenizer.bos_token if adds_bos else ''}{user}\n\n{assistant}"
+        return self._texts.render(user, assistant)
 
     async def sample(
         self,
@@ -132,9 +135,9 @@ class TransformersEngine:
         """Sample continuations; see ``Engine.sample``."""
         if n < 1 or max_tokens < 1:
             raise EngineError(f"n is {n} and max_tokens is {max_tokens}; at least 1 of each is allowed")
-        ids = self._encode(prompt)[0]
-        if len(ids) == 0:
-            raise EngineError("the prompt has no tokens; there is nothing to continue")
+        if not temperature >= 0:
+            raise EngineError(f"temperature is {temperature}; 0 or more is allowed")
+        ids = self._texts.prompt(prompt)
         self._check_context(len(ids) + max_tokens)
 
         def work(future: asyncio.Future[Any]) -> None:
@@ -157,64 +160,62 @@ class TransformersEngine:
         completions: list[Completion] = await self._submit(work)
         return completions
 
-    async def score(self, prefix: str, middles: Sequence[str], target: str) -> list[TargetScore]:
-        """Score a target after each middle; see ``Engine.score``."""
-        return await self._score([(prefix + middle, target) for middle in middles], prefix)
+    async def score(
+        self, prefix: str, middles: Sequence[str], target: str, *, abandon: Abandon | None = None
+    ) -> list[TargetScore]:
+        """Score a target after each middle; see ``Engine.score``. ``abandon`` is called in the worker's thread."""
+        return await self._score([(prefix + middle, target) for middle in middles], prefix, abandon)
 
     async def score_each(self, prefix: str, targets: Sequence[str]) -> list[TargetScore]:
         """Score several targets after one prefix; see ``Engine.score_each``."""
-        return await self._score([(prefix, target) for target in targets], prefix)
+        return await self._score([(prefix, target) for target in targets], prefix, None)
 
-    async def _score(self, texts: list[tuple[str, str]], prefix: str) -> list[TargetScore]:
+    async def _score(self, texts: list[tuple[str, str]], prefix: str, abandon: Abandon | None) -> list[TargetScore]:
         if not texts:
             return []
-        rows, starts = [], []
-        for head, target in texts:
-            ids, ends = self._encode(head + target)
-            self._check_context(len(ids))
-            start = int(np.searchsorted(ends, len(head), side="right"))
-            if start == 0:
-                raise EngineError("nothing stands before the target; a score needs a prefix")
-            if start >= len(ids):
-                raise EngineError("the target has no tokens; an empty text cannot be scored")
-            rows.append(ids)
-            starts.append(start)
+        different = list(dict.fromkeys(texts))  # the same text is computed once
+        aligned = [self._texts.align(head, target) for head, target in different]
+        rows, starts = [text.ids for text in aligned], [text.start for text in aligned]
+        self._check_context(max(map(len, rows)))
         shared = min(min(starts) - 1, *(common_length(rows[0], row) for row in rows))
-        keep = min(shared, common_length(self._encode(prefix)[0], rows[0]))
+        keep = min(shared, common_length(self._texts.encode(prefix)[0], rows[0]))
 
         def work(future: asyncio.Future[Any]) -> None:
-            self._scored_tokens += sum(map(len, rows))
-            resolve(future, self._causal.suffix_logprobs(rows, shared, starts, keep=keep))
+            self._scorer.submit(
+                ScoreJob(
+                    rows,
+                    starts,
+                    shared,
+                    keep,
+                    abandon,
+                    done=lambda results: resolve(future, results),
+                    failed=lambda error: resolve(future, request_error(error)),
+                )
+            )
 
-        results = await self._submit(work)
-        return [TargetScore(logprobs, len(row)) for logprobs, row in zip(results, rows, strict=True)]
+        results: list[Scored] = await self._submit(work)
+        scores = {
+            text: TargetScore(result.logprobs, len(ids), result.complete)
+            for text, ids, result in zip(different, rows, results, strict=True)
+        }
+        return [scores[text] for text in texts]
 
     def close(self) -> None:
         """Give the model back; waits for the step in flight."""
         self._worker.remove(self._lane)
         self._fail(EngineError("it was closed"))
 
-    def _encode(self, text: str) -> tuple[Ids, Ids]:
-        """Token ids of a text and, for each token, the index of the character behind it."""
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        # Bytes of one character can be spread over tokens whose offsets repeat: the ends never go back.
-        return np.asarray(encoded["input_ids"], dtype=np.int64), np.maximum.accumulate(offsets[:, 1])
-
     def _check_context(self, tokens: int) -> None:
-        if tokens > self._info.context_tokens:
-            raise ContextOverflowError(
-                f"{tokens} tokens do not fit into {self._info.context_tokens} of {self._info.model}"
-            )
+        check_context(tokens, self._info.context_tokens, self._info.model)
 
     async def _submit(self, work: Callable[[asyncio.Future[Any]], None]) -> Any:
-        """Have the worker thread do ``work``, which resolves the future it is given, and wait for the result."""
+        """Have the worker thread call ``work`` with a future, and wait until somebody resolves that."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending.add(future)  # before the check: an engine that stops after it finds the future here
         try:
             if self._failure is not None:
                 raise EngineError(f"the engine stopped: {self._failure}") from self._failure
-            self._worker.submit(future, work)
+            self._worker.submit(future, lambda: work(future))
             return await future
         finally:
             self._pending.discard(future)
@@ -225,18 +226,15 @@ class TransformersEngine:
             resolve(future, EngineError(f"the engine stopped: {type(error).__name__}: {error}"))
 
 
-def _load(resolved: ResolvedModel, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
+def _load(resolved: ResolvedModel, device: torch.device, dtype: torch.dtype) -> Any:
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     revision = {"revision": resolved.revision} if resolved.on_hub and resolved.revision else {}
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(resolved.path, **revision)
             network = AutoModelForCausalLM.from_pretrained(resolved.path, dtype=dtype, **revision)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelNotFoundError(f"model {resolved.name!r} could not be loaded: {reason}") from error
-    if not tokenizer.is_fast:
-        raise EngineError(f"model {resolved.name!r} has no fast tokenizer; character offsets need one")
-    return tokenizer, network.to(device).eval()
+    return network.to(device).eval()

@@ -1,7 +1,8 @@
 """The thread that does the model work of one device.
 
-Coroutines only put jobs into its queue. Jobs (scores, and requests for samples) go before decoding steps: a scored step
-is what lets a search ask for its next samples, and samples are cheaper the more of them run together.
+Coroutines only put jobs into its queue; a job hands its request to the engine's scorer or decoder, where it meets those
+of other coroutines. Scores go before decoding steps: a scored step is what lets a search ask for its next samples, and
+samples are cheaper the more of them run together.
 
 All engines on the CPU share one worker. Two threads that both use torch would each bring a pool of helper threads, and
 on few cores the pools spend their time waiting for each other.
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from deepwriting.engines.decoder import Decoder
+from deepwriting.engines.scoring import Scorer
 from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -33,67 +35,74 @@ class Lane:
     """One engine's part of a worker.
 
     Attributes:
+        scorer: the engine's texts to score.
         decoder: the engine's sequences in flight.
-        fail: called when decoding fails; the engine cannot go on then.
+        fail: called when either fails as a whole; the engine cannot go on then.
     """
 
+    scorer: Scorer
     decoder: Decoder
     fail: Callable[[BaseException], None]
 
 
 class Worker:
-    """A thread with a queue of jobs and the decoders of its engines."""
+    """A thread with a queue of jobs and the lanes of its engines."""
 
     def __init__(self, name: str):
-        self._queue: queue.SimpleQueue[tuple[Future, Callable[[Future], None]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Future, Callable[[], None]] | None] = queue.SimpleQueue()
         self._lanes: list[Lane] = []
+        self._lock = threading.Lock()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def add(self, lane: Lane) -> None:
-        """Decode this lane's sequences from now on."""
-        self._lanes = [*self._lanes, lane]
+    def add(self, lane: Lane) -> bool:
+        """Work for this lane from now on; False if the thread is ending and the lane needs another worker."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._lanes = [*self._lanes, lane]
+            return True
 
     def remove(self, lane: Lane) -> None:
-        """Stop decoding a lane; the thread ends with its last lane."""
-        self._lanes = [other for other in self._lanes if other is not lane]
-        if not self._lanes:
-            self._queue.put(None)
-            self._thread.join()
+        """Stop working for a lane; the thread ends with its last lane."""
+        with self._lock:
+            self._lanes = [other for other in self._lanes if other is not lane]
+            if self._lanes or self._closed:
+                return
+            self._closed = True
+        self._queue.put(None)
+        self._thread.join()
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread still takes jobs."""
-        return self._thread.is_alive()
-
-    def submit(self, future: Future, work: Callable[[Future], None]) -> None:
-        """Have ``work`` done, which resolves the future it is given."""
+    def submit(self, future: Future, work: Callable[[], None]) -> None:
+        """Have the thread call ``work``, which sees to it that the future is resolved one day."""
         self._queue.put((future, work))
 
     def _run(self) -> None:
         with torch.inference_mode():
             while self._take():
-                for lane in self._lanes:
-                    if lane.decoder.busy:
-                        try:
-                            lane.decoder.step()
-                        except Exception as error:
-                            log.exception("decoding failed")
+                scoring = [lane for lane in self._lanes if lane.scorer.busy]
+                for lane in scoring or [lane for lane in self._lanes if lane.decoder.busy]:
+                    try:
+                        (lane.scorer if scoring else lane.decoder).step()
+                    except Exception as error:
+                        log.exception("the engine's model work failed")
+                        with self._lock:
                             self._lanes = [other for other in self._lanes if other is not lane]
-                            lane.fail(error)
+                        lane.fail(error)
 
     def _take(self) -> bool:
-        """Do all queued jobs; wait for one if nothing is being decoded. False ends the thread."""
+        """Do all queued jobs; wait for one if there is nothing else to do. False ends the thread."""
         while True:
             try:
-                job = self._queue.get(block=not any(lane.decoder.busy for lane in self._lanes))
+                job = self._queue.get(block=not any(lane.scorer.busy or lane.decoder.busy for lane in self._lanes))
             except queue.Empty:
                 return True
             if job is None:
                 return False
             future, work = job
             try:
-                work(future)
+                work()
             except Exception as error:  # this job fails with its reason, the others go on
                 resolve(future, request_error(error))
 
@@ -102,18 +111,22 @@ _CPU_WORKERS: list[Worker] = []
 _CPU_LOCK = threading.Lock()
 
 
-def worker_for(device: torch.device) -> Worker:
-    """The shared worker of the CPU, or a new one for another device."""
+def join_worker(device: torch.device, lane: Lane) -> Worker:
+    """Have a lane worked for: by the shared worker of the CPU, or by a new one for another device."""
     if device.type != "cpu":
-        return Worker(f"engine-{device}")
+        worker = Worker(f"engine-{device}")
+        worker.add(lane)
+        return worker
     with _CPU_LOCK:
-        if not (_CPU_WORKERS and _CPU_WORKERS[0].alive):
+        while not (_CPU_WORKERS and _CPU_WORKERS[0].add(lane)):
             _CPU_WORKERS[:] = [Worker("engine-cpu")]
         return _CPU_WORKERS[0]
 
 
 def request_error(error: Exception) -> EngineError:
     """What the caller of a request gets when its model work failed."""
+    if isinstance(error, EngineError):
+        return error
     failure = EngineError(f"a request failed: {type(error).__name__}: {error}")
     failure.__cause__ = error
     return failure

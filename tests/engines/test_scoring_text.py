@@ -22,6 +22,8 @@ CASES = {
     "english": (["I want salt and wind.", "Numbers."], "\n</think>\nThe sea is never still, and it keeps its letters."),
     "chinese": (["先写灯塔，", "先写天气，再写人。"], "守夜人在礁石上捡到一封信，信上有海水的味道。"),
     "emoji": (["Hmm 😀", "嗯🙂 "], "👩‍👩‍👧‍👦 wave 🌊 and 𝒳 go home 🇫🇷."),
+    "a tag of thinking": (["Hm.", "So </think>"], "It says </think> and <answer>, then <|im_end|></think>."),
+    "an astral letter": (["𝒳", "é"], "𝒴 is e\u0301, and ﷽ is one character."),
     "control tokens": (["Hm.", "So:"], "He typed <|im_end|> and <|im_start|>user, then <|endoftext|>."),
     "one token": (["The answer is", "It is"], " sea"),
     "joined over the boundary": (["I end with a line\n", "and so\n\n"], "\n\nThe text begins late."),
@@ -69,7 +71,7 @@ def test_a_search_reuses_what_it_settles(smollm: Any, plain_smollm: Any, plain_l
     again = asyncio.run(smollm.score(prompt + settled[-1], middles, target))
     assert [s.logprobs.tolist() for s in again] == [pytest.approx(s.logprobs.tolist(), abs=1e-4) for s in scores]
     reused = smollm.usage.reused_tokens - before.reused_tokens
-    assert reused > 3 * smollm.count_tokens(prompt) - 10
+    assert reused > 2 * smollm.count_tokens(prompt)  # by the three calls after the first
     scored = [score.total_tokens for score in scores]
     assert smollm.usage.scored_tokens - before.scored_tokens >= 2 * sum(scored)
 
@@ -111,25 +113,25 @@ LONGROPE = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "config"),
+    ("kind", "config", "shares"),
     [
-        ("mistral", {"sliding_window": 8}),
-        ("llama", {"attn_implementation": "eager"}),
-        ("llama", {"rope_parameters": LONGROPE}),
+        ("mistral", {"sliding_window": 8}, True),
+        ("llama", {"attn_implementation": "eager"}, True),
+        ("llama", {"rope_parameters": LONGROPE}, False),
     ],
 )
-def test_models_that_cannot_share(
+def test_models_of_other_kinds(
     tiny_folder: Any, tiny_network: Any, open_engine: Any, plain_logprobs: Plain, monkeypatch: pytest.MonkeyPatch,
-    kind: str, config: dict[str, Any],
+    kind: str, config: dict[str, Any], shares: bool,
 ) -> None:  # fmt: skip
     if "attn_implementation" in config:  # not saved with a model; what transformers falls back to without sdpa
         monkeypatch.setattr("transformers.LlamaForCausalLM._supports_sdpa", False)
     engine, network = open_engine(tiny_folder(kind, **config)), tiny_network(kind, **config)
     middles = ["", "some other words here"]
-    for prefix, target in [(LONG[:20], " sea."), (LONG[:40], " It is late."), (LONG[:90], " It is late.")]:
+    for prefix, target in [(LONG[:20], " sea."), (LONG[:200], " It is late."), (LONG[:300], " It is late.")]:
         scores = asyncio.run(engine.score(prefix, middles, target))
         check(scores, network, plain_logprobs, [prefix + m for m in middles], [target] * 2)
-    assert engine.usage.reused_tokens == 0
+    assert (engine.usage.reused_tokens > 0) is shares
 
 
 def test_a_prefix_of_one_token(llama_folder: Path, tiny_network: Any, open_engine: Any, plain_logprobs: Plain) -> None:
