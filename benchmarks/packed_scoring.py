@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from deepwriting.engines import forward, get_engine
-from deepwriting.recipe import EngineSection
+from deepwriting.recipe import TransformersSection
 
 #: Tokens of the shared prefix, and scored tokens at the end of each alternative.
 SHARED, SCORED = 250, 20
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    engine = get_engine(EngineSection(model=options.model, dtype=options.dtype, prefix_cache_gb=0.0))
+    engine = get_engine(TransformersSection(model=options.model, dtype=options.dtype, prefix_cache_gb=0.0))
     causal = engine._causal  # type: ignore[attr-defined]
     random = np.random.default_rng(0)
     vocabulary = causal.model.get_input_embeddings().num_embeddings

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from deepwriting.engines.base import Usage
@@ -140,7 +141,7 @@ def opened(tmp_path: Path, counting_engine: Any) -> Callable[..., SearchProgress
     return open_
 
 
-@settings(deadline=None)
+@hypothesis_settings(deadline=None)
 @given(cut=st.integers(min_value=0))
 def test_a_second_life_counts_like_an_unbroken_one(
     events: list[dict[str, Any]], counting_engine: Any, tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -194,6 +195,7 @@ def test_tokens_add_up_over_lives_and_begin_with_the_search(opened: Any, countin
     scorer.uses(scored_tokens=1000)  # the stage before
     for _ in range(2):
         progress = opened(engines)
+        scorer.uses(scored_tokens=1000)  # while the journal is read
         progress.start()
         writer.uses(prompt_tokens=10, sampled_tokens=3)
         scorer.uses(scored_tokens=20, reused_tokens=4)
@@ -237,7 +239,7 @@ def test_a_disk_that_fails_stops_nobody(
     assert caplog.text.count("No space left on device") == 1
 
 
-@settings(deadline=None)
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0, 1000)), min_size=2, max_size=60))
 def test_a_steady_rate_is_found_and_old_samples_are_forgotten(stretches: list[tuple[float, float]]) -> None:
     window, now = Window(10.0), 0.0

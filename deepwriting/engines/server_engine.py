@@ -1,0 +1,265 @@
+"""The engine behind HTTP: any server that speaks the OpenAI protocol, hosted or started by the run itself.
+
+    server_engine.py     what the search calls
+    server_sampling.py   requests for continuations           server_chat.py      messages instead of one prompt
+    server_scoring.py    requests for log-probabilities       server_probe.py     what a server is asked at the start
+    server_client.py     limits, attempts, patience           server_trouble.py   what an answer means
+    server_process.py    a local server that the run starts   server_key.py       the key and where it must not go
+
+A server that dies and comes back costs time, no results: every request waits and is sent again. One that refuses a
+request fails that request, with the server's own words.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from deepwriting.engines.alignment import Aligned, check_context
+from deepwriting.engines.base import Abandon, Completion, EngineInfo, TargetScore, Usage
+from deepwriting.engines.models import resolve_model
+from deepwriting.engines.server_chat import (
+    Prefill,
+    cut_at_stop,
+    messages,
+    pack,
+    stops_to_send,
+    unpack,
+    without_beginning,
+)
+from deepwriting.engines.server_client import ServerClient
+from deepwriting.engines.server_key import ApiKey
+from deepwriting.engines.server_probe import learn
+from deepwriting.engines.server_process import ServerProcess, ServerStart
+from deepwriting.engines.server_sampling import Dialect, Sampling
+from deepwriting.engines.server_scoring import PROTOCOLS, Scored
+from deepwriting.engines.server_setup import checked_url, find_tokeniser, run_in_thread, together
+from deepwriting.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+
+class ServerEngine:
+    """Samples and scores through a server.
+
+    With ``api`` completions the prompt is rendered and tokenised here and sent as token ids. With chat it is sent as
+    messages: for hosted models, which cannot score.
+
+    Args:
+        model: the model as the server calls it; with ``start`` an embedded name, local directory or Hub id.
+        url: the server's address, up to and with ``/v1``.
+        start: start a local server instead. Processes that ask for the same one share it.
+        api: ``completions`` or ``chat``.
+        prefill: chat only: ``continue`` lets the server go on with a begun assistant turn (vLLM, SGLang); ``ask`` asks
+            the model to begin so, and cuts that beginning off if it does.
+        scoring: how the server gives log-probabilities; ``auto`` tries the ways on a short text and takes the cheapest.
+        tokenizer: embedded name, local directory or Hub id. If left out, that of ``model`` for completions, none for
+            chat. Without one the server alone judges what fits into the context.
+        revision: Hub revision of model and tokenizer; recorded in the rows.
+        api_key_env: environment variable that holds the server's key.
+        dtype: precision that the server computes in, if known; a server that is started is told so.
+        context_tokens: use less context than the model has; needed where the server does not state it (tokens).
+        max_concurrency: most requests in flight in one process.
+        requests_per_minute: rate limit of one process.
+        timeout_s: limit of one attempt (seconds).
+        patience_s: how long to wait for a server that is away or busy (seconds).
+
+    Raises:
+        EngineError: if the arguments contradict each other, the server cannot be had, or it lacks what was asked for.
+        ModelNotFoundError: if the tokenizer, or the model to start, cannot be found.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        url: str | None = None,
+        start: ServerStart | None = None,
+        api: Literal["completions", "chat"] = "completions",
+        prefill: Prefill = "continue",
+        scoring: Literal["auto", "none", "prompt_logprobs", "echo", "sglang"] = "auto",
+        tokenizer: str | None = None,
+        revision: str | None = None,
+        api_key_env: str | None = None,
+        dtype: str = "unknown",
+        context_tokens: int | None = None,
+        max_concurrency: int = 64,
+        requests_per_minute: int | None = None,
+        timeout_s: float = 600.0,
+        patience_s: float = 1800.0,
+    ):
+        if (url is None) == (start is None):
+            raise EngineError("a server engine needs either an url or start, not both and not neither")
+        if api == "chat" and scoring not in ("auto", "none"):
+            raise EngineError(f"a chat server cannot score, so scoring {scoring!r} is not allowed; allowed: none")
+        key = ApiKey(api_key_env)
+        resolved = resolve_model(model, revision) if start is not None else None
+        self.model, self.api, self.prefill = model, api, prefill
+        self._tokeniser = find_tokeniser(model, tokenizer, revision, api, resolved)
+        self._process = ServerProcess(start, resolved, dtype=dtype) if start and resolved else None
+        self._client = ServerClient(
+            self._process.url if self._process else checked_url(url or ""),
+            key=key,
+            max_concurrency=max_concurrency,
+            requests_per_minute=requests_per_minute,
+            timeout_s=timeout_s,
+            patience_s=patience_s,
+            lost=self._process.failure if self._process else lambda: None,
+            proxies=self._process is None,
+        )
+        self._dialect = Dialect()
+        try:
+            if self._process is not None:
+                self._process.wait_ready()
+            self._learned = run_in_thread(
+                learn(self._client, self._dialect, model, self._tokeniser, api=api, scoring=scoring)
+            )
+        except BaseException:
+            self.close()
+            raise
+        room = self._learned.context
+        if room is not None and self._learned.protocol:
+            room -= 1  # every protocol samples one token behind the text that it scores
+        if room is None and context_tokens is None:
+            self.close()
+            raise EngineError(f"{self._client.url} does not state the context of {model!r}; name context_tokens")
+        self._info = EngineInfo(
+            engine="server",
+            model=model,
+            revision=revision or (resolved.revision if resolved else None) or "unknown",
+            dtype=dtype,
+            device=self._client.url,
+            context_tokens=min(limit for limit in (context_tokens, room) if limit is not None),
+        )
+        self._sampled = self._prompted = self._scored = self._reused = 0
+        log.info(
+            "%s at %s, context %d tokens, scores: %s",
+            model, self._info.device, self._info.context_tokens,
+            self._learned.protocol or f"none ({self._learned.no_scores})",
+        )  # fmt: skip
+
+    @property
+    def info(self) -> EngineInfo:
+        """What stands behind this engine; the revision is what the recipe says, a server does not tell."""
+        return self._info
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens processed so far; reused ones where the server reports them."""
+        return Usage(self._sampled, self._prompted, self._scored, self._reused)
+
+    def count_tokens(self, text: str) -> int:
+        """Length of a text (tokens); without a tokenizer its UTF-8 bytes, which no text exceeds in tokens."""
+        return self._tokeniser.count(text) if self._tokeniser else len(text.encode(errors="replace"))
+
+    def control_tokens(self) -> Sequence[str]:
+        """Texts that the tokenizer reads as control tokens; none if there is no tokenizer."""
+        return self._tokeniser.control_tokens() if self._tokeniser else ()
+
+    def render(self, user: str, assistant: str = "") -> str:
+        """The prompt for a user turn; for a chat server both turns, packed into one string."""
+        if self.api == "chat":
+            return pack(user, assistant)
+        return self._tokeniser.render(user, assistant) if self._tokeniser else f"{user}\n\n{assistant}"
+
+    async def sample(
+        self,
+        prompt: str,
+        *,
+        n: int,
+        max_tokens: int,
+        temperature: float,
+        top_p: float,
+        top_k: int,
+        frequency_penalty: float,
+        stop: Sequence[str],
+        seed: int,
+    ) -> list[Completion]:
+        """Sample continuations, each by a request of its own with its own seed; see ``Engine.sample``."""
+        if n < 1 or max_tokens < 1:
+            raise EngineError(f"n is {n} and max_tokens is {max_tokens}; at least 1 of each is allowed")
+        if not all(math.isfinite(value) for value in (temperature, top_p, frequency_penalty)):
+            raise EngineError(
+                f"temperature {temperature}, top_p {top_p} and frequency_penalty {frequency_penalty} have to be numbers"
+            )
+        request, begun, tokens = self._request(prompt)
+        if tokens is not None:
+            check_context(tokens + max_tokens, self._info.context_tokens, self.model)
+        asked = self.api == "chat" and self.prefill == "ask" and bool(begun)
+        sampling = Sampling(
+            # The beginning that the model was asked to repeat counts against its limit.
+            max_tokens + (self.count_tokens(begun) if asked else 0),
+            temperature, top_p, top_k, frequency_penalty, stops_to_send(stop, begun) if asked else stop, seed,
+        )  # fmt: skip
+
+        async def continuation(index: int) -> Completion:
+            path = "/chat/completions" if self.api == "chat" else "/completions"
+            body = {"model": self.model, **request, **sampling.fields(index)}
+            answer = await self._dialect.ask(self._client, path, body, stopping=bool(sampling.stop))
+            text, stopped = cut_at_stop(without_beginning(answer.text, begun) if asked else answer.text, stop)
+            sampled = self.count_tokens(text) if answer.tokens is None else answer.tokens
+            self._sampled += sampled
+            self._prompted += answer.prompt_tokens if tokens is None and answer.prompt_tokens else tokens or 0
+            self._reused += answer.cached_tokens
+            return Completion(text, sampled, "stop" if stopped else answer.finish_reason)
+
+        return await together([continuation(index) for index in range(n)])
+
+    async def score(
+        self, prefix: str, middles: Sequence[str], target: str, *, abandon: Abandon | None = None
+    ) -> list[TargetScore]:
+        """Score a target after each middle; see ``Engine.score``. A server is never told to abandon one."""
+        return await self._score([(prefix + middle, target) for middle in middles])
+
+    async def score_each(self, prefix: str, targets: Sequence[str]) -> list[TargetScore]:
+        """Score several targets after one prefix; see ``Engine.score_each``."""
+        return await self._score([(prefix, target) for target in targets])
+
+    def close(self) -> None:
+        """Send waiting callers away, and end a server that was started once nobody else uses it."""
+        self._client.close()
+        if self._process is not None:
+            self._process.close()
+
+    def _request(self, prompt: str) -> tuple[dict[str, Any], str, int | None]:
+        """The prompt's fields in a request, the begun assistant turn (chat only), and the prompt's tokens if known."""
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise EngineError(f"character {error.start} of the prompt is half of a surrogate pair") from error
+        if self.api == "chat":
+            user, begun = unpack(prompt)
+            tokens = self._tokeniser.count(self._tokeniser.render(user, begun)) if self._tokeniser else None
+            return messages(user, begun, self.prefill), begun, tokens
+        if not prompt:
+            raise EngineError("the prompt has no tokens; there is nothing to continue")
+        ids = self._tokeniser.prompt(prompt).tolist() if self._tokeniser else None
+        if ids is None:
+            return {"prompt": prompt}, "", None
+        if self._learned.sends_ids:
+            return {"prompt": ids}, "", len(ids)
+        return {"prompt": prompt, "add_special_tokens": False}, "", len(ids)  # the template has put them in
+
+    async def _score(self, texts: list[tuple[str, str]]) -> list[TargetScore]:
+        self._client.refuse_if_closed()
+        if self._learned.protocol is None or self._tokeniser is None:
+            raise EngineError(
+                f"{self.model} at {self._client.url} only samples ({self._learned.no_scores}); name another scorer"
+            )
+        protocol = PROTOCOLS[self._learned.protocol]
+        aligned = [self._tokeniser.align(head, target) for head, target in texts]
+        for text in aligned:
+            check_context(len(text.ids), self._info.context_tokens, self.model)
+
+        async def one(text: Aligned) -> Scored:
+            body = protocol.body(self.model, text)
+            scored = await self._client.post(protocol.path, body, lambda answer: protocol.read(answer, text))
+            self._scored += len(text.ids)
+            self._reused += scored.cached_tokens
+            return scored
+
+        different = {(text.ids.tobytes(), text.start): text for text in aligned}
+        found = dict(zip(different, await together([one(text) for text in different.values()]), strict=True))
+        return [TargetScore(found[text.ids.tobytes(), text.start].logprobs, len(text.ids)) for text in aligned]
