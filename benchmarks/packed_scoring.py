@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from deepwriting.engines import forward, get_engine
+from deepwriting.engines.forward import Row
 from deepwriting.recipe import TransformersSection
 
 #: Tokens of the shared prefix, and scored tokens at the end of each alternative.
@@ -45,15 +46,17 @@ def main() -> None:
         times: dict[int, list[float]] = {0: [], sum(lengths): []}
         results = {}
         with torch.inference_mode():
-            known = causal.prefix(prefix)
-            causal.prefix = lambda ids, *, keep=0, known=known: known  # only the alternatives are measured
+            beginning = Row(prefix, end=SHARED, retain=True)
+            causal.advance([beginning])
+            behind = [Row(ids, beginning.past, len(ids)) for ids in rows]
+            targets = [ids[start:] for ids, start in zip(rows, starts, strict=True)]
             for _ in range(options.rounds):
                 for limit in times:  # in turn, so that a slow moment of the machine hits both
                     forward.PACKED_TOKENS = limit
                     began = time.perf_counter()
-                    results[limit] = causal.suffix_logprobs(rows, SHARED, starts, keep=0)
+                    outputs = causal.advance(behind)
+                    results[limit] = causal.logprobs([out[-SCORED - 1 : -1] for out in outputs], targets)
                     times[limit].append(time.perf_counter() - began)
-            del causal.prefix
         padded, packed = (statistics.median(found) for found in times.values())
         worst = max(float(np.abs(a - b).max()) for a, b in zip(*results.values(), strict=True))
         print(f"{sum(lengths):13d} {padded:12.2f} {packed:12.2f} {padded / packed:15.2f} {worst:27.1e}")

@@ -175,12 +175,8 @@ def measure(options: argparse.Namespace, dtype: str) -> int:
                 worst[key] = max(worst[key], *differences)
                 peaks[way] = max(peaks[way], result["peak"])
             if turn == 1:
-                sizes = (
-                    len(case["rows"]),
-                    sum(map(len, case["rows"])),
-                    len(case["rows"][0]) - case["starts"][0],
-                    case["common"],
-                )
+                texts = case["rows"]
+                sizes = len(texts), sum(map(len, texts)), len(texts[0]) - case["starts"][0], case["shared"]
                 counted[case["share"]] = [a + b for a, b in zip(counted[case["share"]], sizes, strict=True)]
         if turn:
             for key, value in total.items():

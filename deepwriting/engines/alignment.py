@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from deepwriting.engines.models import ResolvedModel
 from deepwriting.engines.quiet import quiet_transformers
-from deepwriting.errors import ContextOverflowError, EngineError, ModelNotFoundError
+from deepwriting.errors import ContextOverflowError, EngineError, ModelNotFoundError, RequestError
 
 Ids = NDArray[np.int64]
 
@@ -82,7 +82,7 @@ class Tokeniser:
         """Token ids of a text and, for each token, the index of the character behind it; both ``(tokens,)``.
 
         Raises:
-            EngineError: if the text holds half of a surrogate pair, which stands for no character.
+            RequestError: if the text holds half of a surrogate pair, which stands for no character.
         """
         encoded = self._call(text, return_offsets_mapping=True)
         offsets = np.asarray(encoded["offset_mapping"], dtype=np.int64).reshape(-1, 2)
@@ -93,25 +93,25 @@ class Tokeniser:
         """Tokenise ``head + target`` and find the target's tokens.
 
         Raises:
-            EngineError: if no token stands before the target, or the target has none.
+            RequestError: if no token stands before the target, or the target has none.
         """
         ids, ends = self.encode(head + target)
         start = int(np.searchsorted(ends, len(head), side="right"))
         if start == 0:
-            raise EngineError("nothing stands before the target; a score needs a prefix")
+            raise RequestError("nothing stands before the target; a score needs a prefix")
         if start >= len(ids):
-            raise EngineError("the target has no tokens; an empty text cannot be scored")
+            raise RequestError("the target has no tokens; an empty text cannot be scored")
         return Aligned(ids, start)
 
     def prompt(self, text: str) -> Ids:
         """Token ids of a prompt.
 
         Raises:
-            EngineError: if it has none.
+            RequestError: if it has none.
         """
         ids = self.encode(text)[0]
         if len(ids) == 0:
-            raise EngineError("the prompt has no tokens; there is nothing to continue")
+            raise RequestError("the prompt has no tokens; there is nothing to continue")
         return ids
 
     def count(self, text: str) -> int:
@@ -135,7 +135,7 @@ class Tokeniser:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise EngineError(
+            raise RequestError(
                 f"character {error.start} of the text is the lone surrogate U+{ord(text[error.start]):04X}; "
                 "a text has to be valid Unicode"
             ) from error

@@ -14,7 +14,7 @@ from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from deepwriting.engines.base import Completion
 from deepwriting.engines.drawing import NO_TOKEN
 from deepwriting.engines.sequences import Ending, SampledSequence, SampleRequest, draw_next
-from deepwriting.errors import EngineError
+from deepwriting.errors import RequestError
 
 
 class _Drawing(LogitsProcessor):
@@ -32,7 +32,7 @@ class _Drawing(LogitsProcessor):
         only_BV[:, 0] = 0.0  # what ended goes on with anything
         tokens = draw_next(sequences, scores[rows].float())
         if NO_TOKEN in tokens:
-            raise EngineError("the model's logits are not numbers")
+            raise RequestError("the model's logits are not numbers")
         only_BV[rows, 0] = float("-inf")
         only_BV[rows, tokens] = 0.0
         for sequence, token in zip(sequences, tokens, strict=True):

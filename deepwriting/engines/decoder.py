@@ -15,7 +15,7 @@ from deepwriting.engines.forward import CausalModel, Row
 from deepwriting.engines.memory import is_out_of_memory
 from deepwriting.engines.sequences import Ending, SampledSequence, SampleRequest, draw_next
 from deepwriting.engines.slots import SlotCache
-from deepwriting.errors import EngineError
+from deepwriting.errors import RequestError
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class Decoder:
         elif count > 1 or self._active:
             self._lower_slots(max((len(self._active) + count) // 2, 1) if count > 1 else len(self._active))
         else:
-            failure = EngineError(f"no memory to continue a prompt of {len(request.ids)} tokens, even by itself")
+            failure = RequestError(f"no memory to continue a prompt of {len(request.ids)} tokens, even by itself")
             failure.__cause__ = error
             assert self._cache is not None
             self._fail(self._cache, {request}, failure)
@@ -181,7 +181,7 @@ class Decoder:
         make_room(self.model)
         if len(self._active) == 1 and not kept_something:
             [sequence] = self._active
-            failure = EngineError(f"no memory to decode a sequence of {sequence.cached} tokens, even by itself")
+            failure = RequestError(f"no memory to decode a sequence of {sequence.cached} tokens, even by itself")
             failure.__cause__ = error
             self._fail(cache, {sequence.request}, failure)
             return
@@ -208,7 +208,7 @@ class Decoder:
             if token == NO_TOKEN:
                 broken.add(sequence.request)
         if broken:
-            self._fail(cache, broken, EngineError("the model's logits are not numbers"))
+            self._fail(cache, broken, RequestError("the model's logits are not numbers"))
         for row in range(len(self._active) - 1, -1, -1):
             sequence = self._active[row]
             if reason := self._ending.reason(sequence.request, sequence.tokens):

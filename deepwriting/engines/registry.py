@@ -40,7 +40,8 @@ def _load(section: EngineSection) -> Engine:
         from deepwriting.engines.server_engine import ServerEngine
         from deepwriting.engines.server_process import ServerStart
 
-        start = ServerStart(**section.start.model_dump()) if section.start else None
+        asked = section.start
+        start = ServerStart(**asked.model_dump() | {"arguments": tuple(asked.arguments)}) if asked else None
         return ServerEngine(start=start, **section.model_dump(exclude={"engine", "start"}))
     raise EngineError(f"there is no engine for the section {type(section).__name__}")
 

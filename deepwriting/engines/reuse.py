@@ -29,8 +29,8 @@ LENGTH_DEPENDENT_ROPE = frozenset({"dynamic", "longrope"})
 MASKED_ATTENTION = frozenset({"sdpa", "eager"})
 #: Tokens of the trial; longer than a window of a tiny model, short enough for a large one.
 TRIAL_TOKENS = 24
-#: How far outputs of the trial may differ, as a share of their own size. Rounding in bfloat16 stayed below 0.03 in the
-#: families of tests/engines/test_model_kinds.py; a wrong mask or position gives 0.3 and more.
+#: How far outputs of the trial may differ, as a share of their own size: well above rounding in bfloat16 (8 bits a
+#: number), well below what a wrong mask or position does. A judgement.
 TRIAL_TOLERANCE = 0.1
 
 

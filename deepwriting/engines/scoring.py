@@ -19,7 +19,7 @@ from deepwriting.engines.batches import SMALLEST_PASS, WORTH_A_PASS, PassLimit, 
 from deepwriting.engines.forward import CausalModel, Row
 from deepwriting.engines.memory import is_out_of_memory
 from deepwriting.engines.prefixes import NOTHING, Ids, Prefix
-from deepwriting.errors import EngineError
+from deepwriting.errors import RequestError
 
 #: Tokens of a target between two questions whether the rest is needed.
 ABANDON_BLOCK = 128
@@ -240,6 +240,6 @@ class Scorer:
             return
         self.limit.restore(job.sizes)  # one text that never fits must not slow the others down
         longest = max(map(len, job.rows))
-        failure = EngineError(f"no memory to score a text of {longest} tokens, not even {tried} tokens at a time")
+        failure = RequestError(f"no memory to score a text of {longest} tokens, not even {tried} tokens at a time")
         failure.__cause__ = error
         job.failed(failure)

@@ -36,7 +36,7 @@ from deepwriting.engines.server_process import ServerProcess, ServerStart
 from deepwriting.engines.server_sampling import Dialect, Sampling
 from deepwriting.engines.server_scoring import PROTOCOLS, Scored
 from deepwriting.engines.server_setup import checked_url, find_tokeniser, run_in_thread, together
-from deepwriting.errors import EngineError
+from deepwriting.errors import EngineError, RequestError
 
 log = logging.getLogger(__name__)
 
@@ -228,13 +228,13 @@ class ServerEngine:
         try:
             prompt.encode()
         except UnicodeEncodeError as error:
-            raise EngineError(f"character {error.start} of the prompt is half of a surrogate pair") from error
+            raise RequestError(f"character {error.start} of the prompt is half of a surrogate pair") from error
         if self.api == "chat":
             user, begun = unpack(prompt)
             tokens = self._tokeniser.count(self._tokeniser.render(user, begun)) if self._tokeniser else None
             return messages(user, begun, self.prefill), begun, tokens
         if not prompt:
-            raise EngineError("the prompt has no tokens; there is nothing to continue")
+            raise RequestError("the prompt has no tokens; there is nothing to continue")
         ids = self._tokeniser.prompt(prompt).tolist() if self._tokeniser else None
         if ids is None:
             return {"prompt": prompt}, "", None

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import orjson
 
-from deepwriting.errors import ContextOverflowError, EngineError
+from deepwriting.errors import ContextOverflowError, EngineError, RequestError
 
 #: The server is there and asks for time.
 BUSY_STATUSES = frozenset({408, 409, 425, 429})
@@ -26,6 +26,8 @@ BUSY_STATUSES = frozenset({408, 409, 425, 429})
 BROKEN_STATUSES = frozenset({424, 500})
 #: 5xx that no attempt mends: not implemented, HTTP version.
 HOPELESS_STATUSES = frozenset({501, 505})
+#: The server refuses what a request holds: others may pass.
+CONTENT_STATUSES = frozenset({400, 413, 422})
 #: First and longest pause between attempts (seconds). A server that comes back is noticed within the longest.
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -74,6 +76,10 @@ class Refusal(EngineError):  # noqa: N818 - the error that callers see is its ba
         self.field = field
 
 
+class RefusedRequest(Refusal, RequestError):  # noqa: N818 - as above
+    """A refusal that speaks of this request's content, such as a text that a filter does not let through."""
+
+
 def problem(status: int, headers: Mapping[str, str], content: bytes, where: str) -> Trouble | EngineError:
     """What an answer means whose status is not 2xx.
 
@@ -91,11 +97,12 @@ def problem(status: int, headers: Mapping[str, str], content: bytes, where: str)
         return Trouble("broken", reason, retry_after(headers))
     if status >= 500 and status not in HOPELESS_STATUSES:
         return Trouble("away", reason, retry_after(headers))
-    if status in (400, 413, 422) and _OVERFLOW.search(f"{code} {said}"):
+    if status in CONTENT_STATUSES and _OVERFLOW.search(f"{code} {said}"):
         return ContextOverflowError(f"the text does not fit into the model's context: {reason}")
     if 300 <= status < 400:
         reason += f" (it points to {headers.get('location', 'nowhere')}; redirects are not followed)"
-    return Refusal(reason, status, said, field)
+    kind = RefusedRequest if status in CONTENT_STATUSES else Refusal
+    return kind(reason, status, said, field)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

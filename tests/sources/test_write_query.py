@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from datatrove.data import Document
 
-from deepwriting.recipe import TransformersSection, PairSection
+from deepwriting.recipe import PairSection, TransformersSection
 from deepwriting.sources.write_query import WriteQuery, first_sentences, valid_query
 
 pytestmark = pytest.mark.usefixtures("closing_engines")

@@ -124,7 +124,8 @@ def test_the_generator_decides_about_sources_only_where_it_writes_queries() -> N
 
 
 def test_settings_of_speed_are_not_part_of_an_engines_identity() -> None:
-    section = TransformersSection.model_validate({"model": "m", "max_batch": 3, "prefix_cache_gb": 0.0, "device": "cpu"})
+    speed = {"max_batch": 3, "max_batch_tokens": 9, "prefix_cache_gb": 0.0, "device": "cpu"}
+    section = TransformersSection.model_validate({"model": "m", **speed})
     assert section.identity == TransformersSection.model_validate({"model": "m"}).identity
     other = TransformersSection.model_validate({"model": "m", "dtype": "float16"})
     assert section.identity != other.identity
