@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,6 +121,7 @@ def model_folder(model: str, random_weights: str | None, dtype: str) -> str:
     path = resolve_model(model).path
     if random_weights is None:
         return path
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))  # so that the folder goes with a script that is ended
     folder = tempfile.TemporaryDirectory(prefix="deepwriting-random-")
     _TEMPORARY.append(folder)
     write_random_model(random_weights, tokenizer=path, dtype=dtype, folder=Path(folder.name))

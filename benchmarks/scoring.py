@@ -31,10 +31,9 @@ from pathlib import Path
 from typing import Any
 
 import common
-from reference_search import Tokens
+from reference_backends import Tokens
 from scoring_worker import WAYS
 
-from deepwriting.reer.prompts import load_prompts
 from deepwriting.reer.scoring import THINK_CLOSE, THINK_OPEN
 from deepwriting.reer.segments import split_scored
 
@@ -61,11 +60,11 @@ def make_case(tokens: Tokens, pair: common.Pair, share: float, salt: str) -> dic
         salt: makes the text new from its beginning, so that nothing known from another case is of use.
     """
     head, target = split_scored(pair.answer, score_first_segment=False)
-    inference = load_prompts()[pair.language]["inference"]
     count, written = tokens.count_tokens, common.planning
 
     def prompt(mark: str) -> str:
-        return inference.render(tokens, query=f"{mark} {pair.query}").text + THINK_OPEN
+        # The query alone: the instructions of the recipe's template would be common to all texts at any share.
+        return tokens.render(f"{mark} {pair.query}") + THINK_OPEN
 
     candidates = [written(pair.language, CANDIDATE_TOKENS, count, f"{salt}:{i}") for i in range(CANDIDATES)]
     behind = CANDIDATE_TOKENS + count(THINK_CLOSE + head + target)

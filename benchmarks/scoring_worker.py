@@ -70,6 +70,7 @@ def lm_eval(setup: dict[str, Any]) -> tuple[Way, Before]:
     """``loglikelihood`` of lm-evaluation-harness' HFLM, all candidates of a step in one call.
 
     The request goes in behind its tokenisation, which would count the line breaks before y as part of y.
+    Below float32 its scores are coarser: by default it normalises in the precision of the model.
     """
     from lm_eval.models.huggingface import HFLM  # type: ignore[import-not-found]
 

@@ -31,7 +31,8 @@ from typing import Any
 import common
 import torch
 from prepared import PreparedEngine
-from reference_search import PlainServer, PlainTransformers, ReferenceSearch
+from reference_backends import PlainServer, PlainTransformers
+from reference_search import ReferenceSearch
 
 from deepwriting.engines.base import SCORE_NOISE_NATS, Engine
 from deepwriting.engines.quiet import quiet_transformers

@@ -34,10 +34,11 @@ LONGEST_PAUSE_S = 15.0
 #: Characters of a server's answer that a message shows.
 EXCERPT = 300
 
-#: How servers say that a text is too long: OpenAI and vLLM, llama.cpp, SGLang (two), TGI.
+#: How servers say that a text is too long: OpenAI and vLLM, llama.cpp, SGLang, vLLM (two more), TGI.
 _OVERFLOW = re.compile(
     r"context_length_exceeded|maximum context length|exceed_context_size|available context size"
-    r"|longer than the (model's context|maximum model) length|`?inputs`? tokens \+ `?max_new_tokens`?",
+    r"|longer than the (model's context|maximum model) length|greater than max_model_len"
+    r"|`?inputs`? tokens \+ `?max_new_tokens`?",
     re.IGNORECASE,
 )
 

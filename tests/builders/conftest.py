@@ -30,6 +30,7 @@ def make_document(number: int, *, keep: bool = True, steps: int = 2, **changes: 
             "segment_index": step - 1,
             "segment": f"Segment {step} before the edit.",
             "candidate_index": index,
+            "generator": "writer",
             "candidate": f"Candidate {index} of step {step}." if index == 0 else "",
             "refusal": None if index == 0 else "unparsed",
             "score_current": 1.5 - step / 10,

@@ -82,8 +82,15 @@ def test_chunking_shares_most_bytes_after_a_small_change(tmp_path: Path) -> None
     """A row inserted near the start must leave most pages as they were; without chunking they all change (1 % left)."""
     draw = random.Random(5)
     words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=7)) for _ in range(20_000)]
-    rest = {"segment_index": 0, "segment": "s", "candidate_index": 0, "refusal": None, "accepted": False}
-    scores = {"score_current": 1.0, "score": 1.0, "perplexity": 2.0}
+    rest = {
+        "segment_index": 0,
+        "segment": "s",
+        "candidate_index": 0,
+        "generator": "w",
+        "refusal": None,
+        "accepted": False,
+    }
+    scores = {"score_current": 1.0, "score": 1.0, "perplexity": 2.0, "accepted": False}
     records = [
         {"row_id": f"r{n:05d}", "step": n, "candidate": " ".join(draw.choices(words, k=700))} | rest | scores
         for n in range(1201)

@@ -74,7 +74,7 @@ def test_every_column_of_the_schema_is_documented(row: Row, infos: Callable[...,
     for columns in CONFIG_COLUMNS.values():
         for column in columns:
             assert f"| `{column.name}` |" in text
-    assert "| `refusal` | string | Why the candidate was refused before scoring. | yes |" in text
+    assert "| `refusal` | string | Why the candidate was refused, or its scoring ended early. | yes |" in text
 
 
 def test_configs_table_has_rows_and_sizes(row: Row, infos: Callable[..., Any]) -> None:

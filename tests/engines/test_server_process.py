@@ -106,8 +106,9 @@ def test_killed_and_started_again(pocket_model: Path, opened: list[Any], caplog:
 
     expected = asyncio.run(work())
     assert asyncio.run(disturbed()) == expected
+    until(lambda: engine._process.state()["state"] == "ready")  # the supervisor looks a few times a second
     again = engine._process.state()
-    assert (again["state"], again["restarts"]) == ("ready", 1)
+    assert again["restarts"] == 1
     assert again["server"] != state["server"]
     assert "--- start 2" in engine._process.log_file.read_text()
     engine.close()

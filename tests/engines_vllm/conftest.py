@@ -15,6 +15,10 @@ import pytest
 
 pytest.register_assert_rewrite("tests.engines.contract")
 
+# Before torch is loaded. Two threads on two cores that others use too wait for each other at every step: 48 sampled
+# tokens took 9 to 27 s, with one thread 2.3 s (at a load of 4).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 #: What the engine needs here, in one place: little memory for keys, no compilation (over a minute on a CPU).
 SMALL = {"enforce_eager": True, "max_batch": 16, "options": {"kv_cache_memory_bytes": 2**28}}
 

@@ -24,8 +24,8 @@ PAIRS = [
 SECTION = SearchSection.model_validate(
     {
         "prompts": "compact", "max_steps": 2, "max_thinking_tokens": 90, "min_thinking_tokens": 10,
-        "max_segment_tokens": 24, "min_segment_chars": 20, "unclosed": "trim", "initial_attempts": 3,
-        "clip_logprob": -10.0,
+        "max_segment_tokens": 24, "min_segment_chars": 20, "unclosed": "trim",
+        "clip_logprob": -10.0, "initial_attempts": 8,  # the small model repeats itself often
     }
 )  # fmt: skip
 
@@ -39,7 +39,7 @@ def searched(engine: Any, path: Path) -> list[Any]:
     """Search all pairs at once, with a journal at ``path``."""
 
     async def all_pairs(journal: Journal) -> list[Any]:
-        search = LocalSearch([engine], engine, load_prompts("compact"), SECTION, seed=7, journal=journal)
+        search = LocalSearch([engine], engine, load_prompts("compact"), SECTION, seed=8, journal=journal)
         return list(await asyncio.gather(*(search.search(f"p{i}", *pair, "en") for i, pair in enumerate(PAIRS))))
 
     with Journal(path, "settings") as journal:
