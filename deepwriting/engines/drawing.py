@@ -10,6 +10,9 @@ import torch
 
 #: What ``draw`` returns for a row whose logits are not numbers.
 NO_TOKEN = -1
+#: Logits that agree to this many steps a unit count as equal, and equal ones stand in the order of their tokens:
+#: rounding in float32 is a hundred times finer and depends on what else is computed, and the order must not.
+STEPS_PER_LOGIT = 1024
 
 
 def row_generator(seed: int, index: int) -> np.random.Generator:
@@ -50,7 +53,7 @@ def draw(
     else:
         temperature_B1 = settings_3B1[0].float()
         k = min(top_k, vocabulary) if top_k > 0 else vocabulary
-        values_BK, tokens_BK = torch.topk(logits_BV, k, dim=-1)
+        values_BK, tokens_BK = _ordered(*torch.topk(logits_BV, k, dim=-1))
         scaled_BK = values_BK / torch.where(temperature_B1 == 0, torch.ones_like(temperature_B1), temperature_B1)
         probabilities_BK = torch.softmax(scaled_BK, dim=-1)
         before_BK = probabilities_BK.cumsum(dim=-1) - probabilities_BK
@@ -65,3 +68,11 @@ def draw(
             tokens_B = torch.where(settings_3B1[0, :, 0] == 0, greedy_B, tokens_B)
     # The largest logit is a number if all are, and the sort puts what is none first.
     return torch.where(torch.isfinite(logits_BV.amax(dim=-1)), tokens_B, NO_TOKEN)
+
+
+def _ordered(values_BK: torch.Tensor, tokens_BK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The likeliest tokens and their logits, likeliest first, equal ones by token id; both of shape ``(batch, k)``."""
+    tokens_BK, by_id_BK = tokens_BK.sort(dim=-1)
+    values_BK = values_BK.gather(1, by_id_BK)
+    order_BK = (values_BK * STEPS_PER_LOGIT).round().sort(dim=-1, descending=True, stable=True).indices
+    return values_BK.gather(1, order_BK), tokens_BK.gather(1, order_BK)

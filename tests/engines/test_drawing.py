@@ -114,3 +114,17 @@ def test_random_numbers_belong_to_seed_and_index() -> None:
     assert row_generator(1, 2).random(5).tolist() == first
     others = [row_generator(1, 3), row_generator(2, 2), row_generator(12, 0), row_generator(0, 12)]
     assert all(other.random(5).tolist() != first for other in others)
+
+
+@given(seed=st.integers(0, 1000), uniform=st.floats(0, 1, exclude_max=True))
+def test_rounding_does_not_decide_between_equal_logits(seed: int, uniform: float) -> None:
+    rng = np.random.default_rng(seed)
+    logits = np.repeat(rng.integers(-3, 4, 10), 3).astype(np.float32) + 0.3
+    shaken = logits + rng.uniform(-1e-6, 1e-6, 30).astype(np.float32)
+    drawn = [
+        draw(torch.from_numpy(x)[None], temperature=1.0, top_p=1.0, top_k=30, uniforms=[uniform]).item()
+        for x in (logits, shaken)
+    ]
+    edges = np.cumsum(np.exp(np.sort(logits)[::-1].astype(float)))
+    if np.abs(edges / edges[-1] - uniform).min() > 1e-4:  # not where one token's share ends
+        assert drawn[0] == drawn[1]
