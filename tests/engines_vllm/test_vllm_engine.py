@@ -6,8 +6,9 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,28 +122,42 @@ def test_callers_that_leave_free_their_places(engine: Any) -> None:
 # Several engines in one process
 
 
+@pytest.fixture
+def frequent_switches() -> Iterator[None]:
+    """Threads change places many times within a forward pass instead of once in five milliseconds."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("frequent_switches")
 def test_two_engines_do_not_disturb_each_other(llama: Path, engine: Any, open_vllm: Callable[..., Any]) -> None:
     """Inside one process vLLM's forward passes share module globals; without turns scores come out wrong."""
     other = open_vllm(llama)
-    texts = [f"The {word} " * 60 for word in ("sea", "keeper", "letter", "light", "rocks")]
-
-    async def scores(one: Any) -> list[Any]:
-        return [s.logprobs for text in texts for s in await one.score(text, ["So. ", "Then. "], " It is late.")]
-
-    expected = run(scores(engine))
-    found: dict[Any, list[Any]] = {}
     both = (engine, other)
+    # Texts of many lengths, and not the same in both engines at the same time.
+    texts = [f"The {word} " * repeats for repeats in (5, 80, 30, 120, 12) for word in ("sea", "keeper", "letter")]
 
-    def work(one: Any) -> None:
-        found[one] = run(scores(one))
+    async def scores(one: Any, order: list[int]) -> dict[int, Any]:
+        return {i: (await one.score(texts[i], ["So. "], " It is late."))[0].logprobs for i in order}
 
-    threads = [threading.Thread(target=work, args=(one,)) for one in both]
+    forth, back = list(range(len(texts))), list(reversed(range(len(texts))))
+    expected = run(scores(engine, forth))
+    found: dict[tuple[Any, int], Any] = {}
+
+    def work(one: Any, order: list[int]) -> None:
+        for time in range(3):
+            found[one, time] = run(scores(one, order))
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(both, (forth, back), strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for one in both:
-        assert max(np.abs(a - b).max() for a, b in zip(found[one], expected, strict=True)) < 1e-4
+    assert len(found) == 6  # no thread ended with an error
+    for scored in found.values():
+        assert max(np.abs(scored[i] - expected[i]).max() for i in forth) < 1e-4
     other.close()
     assert len(alone(engine, "The sea", n=2)) == 2  # the first goes on after the second was closed
 
