@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: How far the mean NLL of one text can differ between two ways of computing it (nats), by dtype: a quarter above the
-#: most that benchmarks/score_noise.py found with SmolLM2-135M over plain, prefix-cached, packed, padded and shared forward
-#: passes on a CPU. float16 was not measured; it has three bits more than bfloat16.
+#: most that benchmarks/score_noise.py found with SmolLM2-135M over plain, prefix-cached, packed, padded and shared
+#: forward passes on a CPU. float16 was not measured; it has three bits more than bfloat16.
 SCORE_NOISE_NATS = {"float32": 1.25e-5, "float16": 2e-3, "bfloat16": 1.5e-2}
 #: A server does not say in which precision it computes: the worst of them.
 UNKNOWN_NOISE_NATS = max(SCORE_NOISE_NATS.values())
