@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -114,7 +115,9 @@ def test_watching_ends_with_the_run(here: Path, call: Any, status: Any, capsys: 
 def test_to_stop_watching_is_no_error(here: Path) -> None:
     command = [sys.executable, "-m", "deepwriting", "status", "short", "--watch", "0.1", "--json"]
     with RunFolder(here / "runs/short").locked():
-        watcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
+        heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        watcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
         with watcher:
             assert watcher.stdout is not None
             assert watcher.stderr is not None

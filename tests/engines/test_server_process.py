@@ -181,7 +181,7 @@ def test_the_server_ends_with_its_supervisor(pocket_model: Path, opened: list[An
     assert "the supervisor of the vllm server was killed" in (mine.failure() or "")
 
 
-def test_what_cannot_be_started(pocket_model: Path, opened: list[Any]) -> None:
+def test_what_cannot_be_started(pocket_model: Path, opened: list[Any], tmp_path: Path) -> None:
     broken = ServerProcess(ServerStart("sglang"), resolve_model(str(pocket_model)), dtype="unknown")
     opened.append(broken)
     with pytest.raises(EngineError, match=r"(?s)ended with code 1 before it was ready.*no device of compute capabi"):
@@ -190,6 +190,7 @@ def test_what_cannot_be_started(pocket_model: Path, opened: list[Any]) -> None:
     opened.append(missing)
     with pytest.raises(EngineError, match="/nowhere/python cannot be run"):
         missing.wait_ready()
+    (tmp_path / "programs/vllm/entrypoints/openai/api_server.py").write_text("import time\ntime.sleep(600)\n")
     slow = process(pocket_model, ready_s=0.01)
     opened.append(slow)
     with pytest.raises(EngineError, match=r"it was not ready after 0.01 s \(ready_s\)"):
