@@ -48,6 +48,12 @@ class Row:
         return self.end - len(self.past)
 
 
+def packable(rows: Sequence[Row]) -> bool:
+    """Whether rows are best computed as one, see ``PACKED_TOKENS``."""
+    shared = len(rows) > 1 and all(row.past is rows[0].past for row in rows)
+    return shared and sum(row.width for row in rows) <= PACKED_TOKENS
+
+
 class CausalModel:
     """A causal language model with prefix reuse.
 
@@ -94,10 +100,9 @@ class CausalModel:
         self.computed_tokens += sum(row.width for row in rows)
         if not self.reusable:
             return self._plain(rows)
-        shared = all(row.past is rows[0].past for row in rows)
-        if shared and len(rows) > 1 and sum(row.width for row in rows) <= PACKED_TOKENS:
+        if packable(rows):
             return self._packed(rows)
-        return self._padded(rows, shared)
+        return self._padded(rows, all(row.past is rows[0].past for row in rows))
 
     def logits(self, outputs_ND: torch.Tensor) -> torch.Tensor:
         """Logits in float32, shape ``(positions, vocabulary)``, from what ``advance`` returned."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from deepwriting.engines.base import Abandon
 from deepwriting.engines.batches import SMALLEST_PASS, WORTH_A_PASS, PassLimit, compute, grouped, make_room, overlaps
-from deepwriting.engines.forward import CausalModel, Row
+from deepwriting.engines.forward import CausalModel, Row, packable
 from deepwriting.engines.memory import is_out_of_memory
 from deepwriting.engines.prefixes import NOTHING, Ids, Prefix
 from deepwriting.errors import RequestError
@@ -157,10 +157,25 @@ class Scorer:
         while targets:
             for target in targets:
                 self._aim(target)
-            alone = [[target] for target in targets]
-            for batch in grouped(targets, self.limit.tokens) if self.model.paddable else alone:
+            for batch in self._batches(targets):
                 self._score(batch)
             targets = [target for target in targets if target.index not in target.job.results]
+
+    def _batches(self, targets: list[_Target]) -> list[list[_Target]]:
+        """Rows that go through the model together.
+
+        On a CPU a job's short rows stay by themselves, in one row behind their common past: rows of several jobs would
+        need a copy of a past for each, which costs more there than it saves (25 names behind 25 queries: 1.5 times).
+        """
+        if not self.model.paddable:
+            return [[target] for target in targets]
+        jobs: dict[int, list[_Target]] = {}
+        for target in targets:
+            jobs.setdefault(id(target.job), []).append(target)
+        by_itself = self.model.reusable and self.model.device.type == "cpu"
+        packed = [rows for rows in jobs.values() if by_itself and packable(rows)]
+        others = [row for rows in jobs.values() if not (by_itself and packable(rows)) for row in rows]
+        return [*packed, *grouped(others, self.limit.tokens)]
 
     def _beginnings(self, jobs: list[ScoreJob]) -> list[Prefix]:
         """The keys of what each job's rows share, computed as far as that is worth a pass, and kept."""

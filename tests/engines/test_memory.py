@@ -55,14 +55,14 @@ def same(found: list[Any], expected: list[Any]) -> None:
 
 def test_smaller_passes_after_a_failure(llama_folder: Path, open_engine: Any, caplog: pytest.LogCaptureFixture) -> None:
     engine = open_engine(llama_folder, max_batch_tokens=4096)
-    expected = asyncio.run(scores(open_engine(llama_folder)))
-    with short_memory(engine, lambda rows, tokens, _: rows * tokens <= 150) as refused:
-        same(asyncio.run(scores(engine)), expected)
+    expected = asyncio.run(scores(open_engine(llama_folder), words=40))
+    with short_memory(engine, lambda rows, tokens, _: rows * tokens <= 900) as refused:
+        same(asyncio.run(scores(engine, words=40)), expected)
         assert refused
-        assert engine._scorer.limit.tokens <= 2 * 150
-        same(asyncio.run(scores(engine)), expected)  # may halve once more, where windows are cut differently
+        assert engine._scorer.limit.tokens <= 2 * 900
+        same(asyncio.run(scores(engine, words=40)), expected)  # may halve once more, where windows are cut differently
         before = len(refused)
-        same(asyncio.run(scores(engine)), expected)
+        same(asyncio.run(scores(engine, words=40)), expected)
         assert len(refused) == before  # the smaller size was remembered
     told = [record.message for record in caplog.records if "no memory for" in record.message]
     assert len(told) == 1
