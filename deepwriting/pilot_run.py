@@ -11,6 +11,7 @@ from typing import Any
 from deepwriting.engines.base import Engine
 from deepwriting.pilot import Pilot, PilotRow, pair_row, size
 from deepwriting.recipe import Recipe
+from deepwriting.reer.control import ControlTokens
 from deepwriting.reer.found import Skipped
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.prompts import load_prompts
@@ -90,13 +91,13 @@ class _Life:
         watch: Callable[[Pilot], None],
     ):
         self.run = run
-        self.generators = dict(zip(generator_roles(len(generators)), generators, strict=True))
+        self.generators = dict(zip(run.recipe.engines.generator_roles, generators, strict=True))
         self.scorer = scorer
         self.journal = journal
         self.watch = watch
         self.settings = run.recipe.search
         self.engines = list({id(engine): engine for engine in (*generators, scorer)}.values())
-        self.control = sorted({token for engine in self.engines for token in engine.control_tokens()})
+        self.control = ControlTokens(self.engines)
         self.prompts = load_prompts(self.settings.prompts)
         self.gate = asyncio.Semaphore(self.settings.concurrency)
         self.clock = _Clock()
@@ -120,7 +121,7 @@ class _Life:
     async def _search(self, document: dict[str, Any], row: PilotRow) -> None:
         metadata = document["metadata"]
         # What the search stage does not even begin with, see ReerSearch.process.
-        if any(token in f"{metadata['query']}\n{document['text']}" for token in self.control):
+        if self.control.found_in(metadata["query"], document["text"]):
             row.skipped = "control_token"
             return
         search = LocalSearch(
@@ -175,8 +176,3 @@ class _Clock:
         for row in self._active:
             row.seconds += (now - self._at) / len(self._active)
         self._at = now
-
-
-def generator_roles(count: int) -> list[str]:
-    """Names of several generators: ``generator``, ``generator 2`` and so on."""
-    return ["generator", *(f"generator {number}" for number in range(2, count + 1))]

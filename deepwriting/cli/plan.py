@@ -58,7 +58,6 @@ def command(
     from deepwriting.cli.plan_view import plan_data, print_plan
     from deepwriting.engines.registry import close_engines
     from deepwriting.forecast import Prices, forecast
-    from deepwriting.pilot_run import generator_roles
     from deepwriting.recipe import ServerSection, load_recipe
     from deepwriting.rundir import RunFolder
 
@@ -71,10 +70,10 @@ def command(
         pilot, known = _measure(parsed, pairs, home, count)
     finally:
         close_engines()
-    generators = parsed.engines.generators
+    engines = parsed.engines
     hosted = [
         role
-        for role, section in zip(generator_roles(len(generators)), generators, strict=True)
+        for role, section in zip(engines.generator_roles, engines.generators, strict=True)
         if isinstance(section, ServerSection) and section.start is None
     ]
     found = forecast(

@@ -79,6 +79,8 @@ def agrees(model: CausalModel) -> bool:
             model.advance([row])
         first.end, second.end = TRIAL_TOKENS, 12
         found = [output.float() for output in model.advance([first, second])]
+    # A family's own forward code refuses a cache or a mask of ours in its own way. All of that means one thing: the
+    # model works without reuse, and the log says why; test_model_kinds.py holds which families must reuse.
     except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, NotImplementedError) as error:
         log.info("keys of this model cannot be used again: %s: %s", type(error).__name__, error)
         return False

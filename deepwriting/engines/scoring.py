@@ -173,8 +173,13 @@ class Scorer:
         for target in targets:
             jobs.setdefault(id(target.job), []).append(target)
         by_itself = self.model.reusable and self.model.device.type == "cpu"
-        packed = [rows for rows in jobs.values() if by_itself and packable(rows)]
-        others = [row for rows in jobs.values() if not (by_itself and packable(rows)) for row in rows]
+        packed: list[list[_Target]] = []
+        others: list[_Target] = []
+        for rows in jobs.values():
+            if by_itself and packable(rows):
+                packed.append(rows)
+            else:
+                others += rows
         return [*packed, *grouped(others, self.limit.tokens)]
 
     def _beginnings(self, jobs: list[ScoreJob]) -> list[Prefix]:

@@ -23,7 +23,7 @@ from deepwriting.engines.base import Engine
 from deepwriting.errors import ContextOverflowError, RequestError
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.found import Found, Skipped, model_columns, trace_rows
-from deepwriting.reer.journal import Journal
+from deepwriting.reer.journal import Journal, RowJournal
 from deepwriting.reer.prompts import PromptSet
 from deepwriting.reer.racing import Rival, abandon_rule
 from deepwriting.reer.scoring import Score, SolutionScorer
@@ -91,7 +91,7 @@ class LocalSearch:
             return Skipped(known.end["skipped"], known.end["detail"], known.end["refusals"])
         run = _Run(self, row, query, answer, language, rollout)
         try:
-            state = await run.begin()
+            state = await run.begin(known)
             if isinstance(state, Skipped):
                 return self._skip(row, state)
             reason = await run.refine(state)
@@ -138,9 +138,8 @@ class _Run:
 
     # 1. Initialisation
 
-    async def begin(self) -> _State | Skipped:
-        """The state before the first open step: from the journal, or a first thinking with its scores."""
-        known = self.journal.row(self.row)
+    async def begin(self, known: RowJournal) -> _State | Skipped:
+        """The state before the first open step: from what is known of the row, or a first thinking with its scores."""
         start = known.start
         if start is None:
             begun = await self._initialise()

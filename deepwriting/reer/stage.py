@@ -10,6 +10,7 @@ from datatrove.data import Document
 
 from deepwriting.concurrency import ConcurrentStep
 from deepwriting.recipe import EnginesSection, SearchSection
+from deepwriting.reer.control import ControlTokens
 from deepwriting.reer.found import Found
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.progress import SearchProgress
@@ -62,8 +63,8 @@ class ReerSearch(ConcurrentStep):
 
         generators = [get_engine(section) for section in self.engines.generators]
         scorer = get_engine(self.engines.scoring)
-        self._control_tokens = sorted({token for engine in (*generators, scorer) for token in engine.control_tokens()})
-        roles = {f"generator {n}" if n > 1 else "generator": engine for n, engine in enumerate(generators, start=1)}
+        self._control = ControlTokens((*generators, scorer))
+        roles = dict(zip(self.engines.generator_roles, generators, strict=True))
         self._progress = SearchProgress(
             Path(self.status_folder) / f"{rank:05d}.json",
             rows=self.pairs[rank] * self.settings.rollouts if self.pairs is not None else None,
@@ -95,8 +96,7 @@ class ReerSearch(ConcurrentStep):
 
     async def process(self, doc: Document) -> Iterable[Document]:
         """Search one pair."""
-        text = f"{doc.metadata['query']}\n{doc.text}"
-        if token := next((t for t in self._control_tokens if t in text), None):
+        if token := self._control.found_in(doc.metadata["query"], doc.text):
             self._progress.left_out("control_token", self.settings.rollouts)
             return [reject(doc, "control_token", f"the text holds {token!r}, which the model's tokeniser acts on")]
         return [await self._rollout(doc, rollout) for rollout in range(self.settings.rollouts)]

@@ -169,6 +169,11 @@ class EnginesSection(Section):
         """All engines that write candidates."""
         return [self.generator, *self.more_generators]
 
+    @property
+    def generator_roles(self) -> list[str]:
+        """What the generators are called in status and forecast: ``generator``, ``generator 2`` and so on."""
+        return ["generator", *(f"generator {number}" for number in range(2, len(self.generators) + 1))]
+
     @model_validator(mode="after")
     def _can_score(self) -> EnginesSection:
         if isinstance(self.scoring, ServerSection) and not self.scoring.scores:
