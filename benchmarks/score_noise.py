@@ -81,6 +81,7 @@ def ways(engine: TransformersEngine, prefix: str, middle: str, target: str) -> d
         if fresh:
             engine._causal.store.clear()
         engine._scorer.limit.tokens, forward.PACKED_TOKENS = tokens, packed
+        engine._scorer.limit.worth_a_pass = tokens  # together what may be together
         abandon = (lambda _: False) if blocks else None
         return mean_nll(asyncio.run(engine.score(prefix, middles, target, abandon=abandon))[0])
 

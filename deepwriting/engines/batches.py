@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from deepwriting.engines.forward import PREFILL_CHUNK, CausalModel, Row
@@ -22,10 +23,13 @@ ACCELERATOR_TOKENS = 16_384
 CPU_TOKENS = 512
 #: No forward pass is made smaller than this for want of memory (tokens): what does not fit then never will.
 SMALLEST_PASS = 128
-#: A forward pass costs about as much as this many tokens more in another one, because it reads all weights: what is
-#: less is computed again rather than by itself (SmolLM2-135M, 2 cores: 40 ms a pass, 600 tokens a second; a GPU needs
-#: more tokens to be busy, so there it is too low rather than too high).
-WORTH_A_PASS = 32
+#: A forward pass costs about as much as this many tokens more in another one, because it reads all weights. For
+#: SmolLM2-135M on 2 cores (benchmarks/ceiling.py) a pass over one token takes as long as 28 more tokens in a long pass
+#: in float32, 54 in bfloat16.
+CPU_WORTH_A_PASS = 32
+#: The same on a GPU or the like, which needs far more tokens to be busy. Estimated, not measured: 8 billion weights take
+#: some 5 ms to read and as long again to start all kernels, in which an H100 computes a few hundred tokens.
+ACCELERATOR_WORTH_A_PASS = 512
 
 AnyRow = TypeVar("AnyRow", bound=Row)
 
@@ -40,10 +44,14 @@ class PassLimit:
     Attributes:
         tokens: as above, or what fitted.
         chunk: most tokens of one row in a pass.
+        worth_a_pass: so many tokens cost about as much as another pass; fewer are computed twice, or filled up, rather
+            than by themselves.
     """
 
     def __init__(self, device: torch.device, tokens: int | None = None):
-        self.tokens = tokens or (CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS)
+        on_cpu = device.type == "cpu"
+        self.tokens = tokens or (CPU_TOKENS if on_cpu else ACCELERATOR_TOKENS)
+        self.worth_a_pass = CPU_WORTH_A_PASS if on_cpu else ACCELERATOR_WORTH_A_PASS
         self.chunk = PREFILL_CHUNK
         self._told = False
 
@@ -65,28 +73,40 @@ class PassLimit:
         return self.tokens, self.chunk
 
 
-def grouped(rows: Sequence[AnyRow], tokens: int) -> list[list[AnyRow]]:
-    """Rows in groups of similar width, so that little is filled up.
+def grouped(rows: Sequence[AnyRow], tokens: int, worth_a_pass: int) -> list[list[AnyRow]]:
+    """The division of rows into passes that costs least: tokens, filling included, and the passes themselves.
 
     Args:
         rows: what has to be computed.
-        tokens: most tokens in a group, filling included; a wider row is a group by itself.
+        tokens: most tokens in a pass, filling included; a wider row is a pass by itself.
+        worth_a_pass: what a pass costs beyond its tokens (tokens).
 
     Returns:
-        Groups, widest first; every row is in one.
+        Rows of each pass, widest first; every row is in one.
     """
-    groups: list[list[AnyRow]] = []
-    for row in sorted(rows, key=lambda row: row.width, reverse=True):
-        if groups and (len(groups[-1]) + 1) * groups[-1][0].width <= tokens:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    return groups
+    ordered = sorted(rows, key=lambda row: row.width, reverse=True)
+    widths = np.array([row.width for row in ordered], dtype=np.int64)
+    # Of rows in this order a best pass is a run. costs[n]: least cost of the first n rows; the last run begins at cuts[n].
+    costs, cuts, earliest = np.zeros(len(ordered) + 1, dtype=np.int64), [0], 0
+    for end in range(1, len(ordered) + 1):
+        while earliest < end - 1 and (end - earliest) * widths[earliest] > tokens:
+            earliest += 1
+        starts = np.arange(earliest, end)
+        found = costs[starts] + (end - starts) * widths[starts] + worth_a_pass
+        # The first run may be too wide where a later one is not.
+        found[((end - starts) * widths[starts] > tokens) & (starts < end - 1)] = np.iinfo(np.int64).max
+        cuts.append(earliest + int(found.argmin()))
+        costs[end] = found.min()
+    groups, end = list[list[AnyRow]](), len(ordered)
+    while end:
+        groups.append(ordered[cuts[end] : end])
+        end = cuts[end]
+    return groups[::-1]
 
 
-def overlaps(ids: Ids, known: int, others: Iterable[Ids]) -> bool:
+def overlaps(ids: Ids, known: int, others: Iterable[Ids], worth_a_pass: int) -> bool:
     """Whether one of ``others`` is about to compute so much of what is unknown of ``ids`` that waiting pays."""
-    return any(common_length(ids, other) - known >= WORTH_A_PASS for other in others)
+    return any(common_length(ids, other) - known >= worth_a_pass for other in others)
 
 
 def compute(model: CausalModel, rows: Sequence[Row], goals: Sequence[int], limit: PassLimit) -> list[torch.Tensor]:
@@ -102,7 +122,7 @@ def compute(model: CausalModel, rows: Sequence[Row], goals: Sequence[int], limit
         for row in pending:
             row.retain = True
             row.end = min(goal[id(row)], len(row.past) + min(model.chunk, limit.chunk))
-        for batch in grouped(pending, limit.tokens):
+        for batch in grouped(pending, limit.tokens, limit.worth_a_pass):
             for row, output in zip(batch, model.advance(batch), strict=True):
                 last[id(row)] = output[-1]
     return [last[id(row)] for row in rows]

@@ -80,7 +80,7 @@ class Decoder:
                 break
             if starts and (len(starts) + 1) * widest > self.limit.tokens:
                 break
-            if overlaps(request.ids, known, (other.ids for other, _ in starts)):
+            if overlaps(request.ids, known, (other.ids for other, _ in starts), self.limit.worth_a_pass):
                 break
             starts.append((request, count))
             room -= count

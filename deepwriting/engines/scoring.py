@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwriting.engines.base import Abandon
-from deepwriting.engines.batches import SMALLEST_PASS, WORTH_A_PASS, PassLimit, compute, grouped, make_room, overlaps
+from deepwriting.engines.batches import SMALLEST_PASS, PassLimit, compute, grouped, make_room, overlaps
 from deepwriting.engines.forward import CausalModel, Row, packable
 from deepwriting.engines.memory import is_out_of_memory
 from deepwriting.engines.prefixes import NOTHING, Ids, Prefix
@@ -134,13 +134,13 @@ class Scorer:
     def _window(self) -> list[ScoreJob]:
         """The jobs to run together: enough tokens for some batches, and none whose beginning another one computes."""
         jobs: list[ScoreJob] = []
-        tokens = 0
+        tokens, worth = 0, self.limit.worth_a_pass
         while self._waiting and tokens < WINDOW_BATCHES * self.limit.tokens:
             job = self._waiting[0]
             if jobs and (job.alone or jobs[0].alone):
                 break
             known = len(self.model.store.longest(job.beginning)) if self.model.reusable else 0
-            if self.model.reusable and overlaps(job.beginning, known, (other.beginning for other in jobs)):
+            if self.model.reusable and overlaps(job.beginning, known, (other.beginning for other in jobs), worth):
                 break
             tokens += job.shared - known + sum(len(row) - job.shared for row in job.rows)
             jobs.append(self._waiting.popleft())
@@ -180,7 +180,7 @@ class Scorer:
                 packed.append(rows)
             else:
                 others += rows
-        return [*packed, *grouped(others, self.limit.tokens)]
+        return [*packed, *grouped(others, self.limit.tokens, self.limit.worth_a_pass)]
 
     def _beginnings(self, jobs: list[ScoreJob]) -> list[Prefix]:
         """The keys of what each job's rows share, computed as far as that is worth a pass, and kept."""
@@ -192,7 +192,7 @@ class Scorer:
             # What one row alone begins with is computed with the rest of it, unless later calls will ask for it.
             goal, saved = (job.shared, (job.shared - known) * others) if others else (job.keep, job.keep - known)
             rows.append(row)
-            goals.append(goal if saved >= WORTH_A_PASS else known)
+            goals.append(goal if saved >= self.limit.worth_a_pass else known)
         compute(self.model, rows, goals, self.limit)
         for job, row in zip(jobs, rows, strict=True):
             self.model.store.keep(row.past.part(0, min(job.keep, len(row.past))))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepwriting.engines.batches import WORTH_A_PASS, grouped, overlaps
+from deepwriting.engines.batches import grouped, overlaps
 from deepwriting.engines.forward import Row
 from deepwriting.engines.scoring import ABANDON_BLOCK
 
@@ -21,10 +23,36 @@ pytestmark = pytest.mark.model
 SENTENCE = "the keeper of the light reads a letter from the sea and puts it on the table "
 
 
-@given(st.lists(st.integers(1, 40), max_size=12), st.integers(1, 100))
-def test_groups_hold_every_row_once_and_keep_the_limit(widths: list[int], tokens: int) -> None:
+def cost(groups: list[list[int]], worth: int) -> int:
+    """Tokens of passes over rows of these widths, filling included, and what the passes themselves cost."""
+    return sum(len(group) * max(group) + worth for group in groups)
+
+
+def divisions(widths: list[int], tokens: int) -> Iterator[list[list[int]]]:
+    """All ways to put rows into passes that keep the limit."""
+    if not widths:
+        yield []
+        return
+    first, *others = widths
+    for size in range(len(others) + 1):
+        for beside in combinations(range(len(others)), size):
+            group = [first, *(others[i] for i in beside)]
+            if len(group) == 1 or len(group) * max(group) <= tokens:
+                left = [width for i, width in enumerate(others) if i not in beside]
+                yield from ([group, *rest] for rest in divisions(left, tokens))
+
+
+@given(st.lists(st.integers(1, 40), max_size=6), st.integers(1, 100), st.integers(0, 50))
+def test_no_division_into_passes_costs_less(widths: list[int], tokens: int, worth: int) -> None:
     rows = [Row(np.zeros(width, dtype=np.int64), end=width) for width in widths]
-    groups = grouped(rows, tokens)
+    found = [[row.width for row in group] for group in grouped(rows, tokens, worth)]
+    assert cost(found, worth) == min(cost(division, worth) for division in divisions(widths, tokens))
+
+
+@given(st.lists(st.integers(1, 40), max_size=12), st.integers(1, 100), st.integers(0, 50))
+def test_groups_hold_every_row_once_and_keep_the_limit(widths: list[int], tokens: int, worth: int) -> None:
+    rows = [Row(np.zeros(width, dtype=np.int64), end=width) for width in widths]
+    groups = grouped(rows, tokens, worth)
     assert sorted(map(id, rows)) == sorted(id(row) for group in groups for row in group)
     for group in groups:
         assert len(group) == 1 or len(group) * max(row.width for row in group) <= tokens
@@ -34,10 +62,10 @@ def test_groups_hold_every_row_once_and_keep_the_limit(widths: list[int], tokens
 
 def test_only_much_in_common_is_worth_waiting_for() -> None:
     ids = np.arange(100)
-    assert overlaps(ids, 0, [ids[:WORTH_A_PASS]])
-    assert not overlaps(ids, 1, [ids[:WORTH_A_PASS]])
-    assert not overlaps(ids, 0, [ids[1:]])
-    assert not overlaps(ids, 0, [])
+    assert overlaps(ids, 0, [ids[:30]], 30)
+    assert not overlaps(ids, 1, [ids[:30]], 30)
+    assert not overlaps(ids, 0, [ids[1:]], 30)
+    assert not overlaps(ids, 0, [], 30)
 
 
 def counted(engine: Any) -> list[tuple[int, int]]:
@@ -55,6 +83,7 @@ def test_callers_meet_in_one_pass(
 ) -> None:
     """Different prefixes, some kept and some not, of different lengths; any batch size gives the plain scores."""
     engine, network = open_engine(llama_folder, max_batch_tokens=tokens), tiny_network()
+    engine._scorer.limit.worth_a_pass = tokens  # as few passes as the limit allows
     passes = counted(engine)
     heads = [f"Number {i}. " + SENTENCE * (i + 1) for i in range(5)]
     middles = [SENTENCE, "", "a longer middle, " + SENTENCE]
