@@ -25,7 +25,7 @@ from typing import Any
 import common
 import torch
 
-from deepwriting.engines.transformers_engine import TransformersEngine
+from deepwriting.engines.transformers.engine import TransformersEngine
 
 #: Side of the large square product, by kind of device.
 SQUARE = {"cpu": 2048, "cuda": 8192, "mps": 4096}

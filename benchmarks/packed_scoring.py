@@ -3,7 +3,7 @@
     python benchmarks/packed_scoring.py [--model smollm2-135m] [--dtype float32] [--rounds 5]
 
 Prints seconds of both ways, their ratio, and how far their log-probabilities differ, for alternatives of growing length
-behind a shared prefix of 250 tokens. ``PACKED_TOKENS`` in ``deepwriting/engines/forward.py`` is set by it.
+behind a shared prefix of 250 tokens. ``PACKED_TOKENS`` in ``deepwriting/engines/transformers/forward.py`` is set by it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import time
 import numpy as np
 import torch
 
-from deepwriting.engines import forward, get_engine
-from deepwriting.engines.forward import Row
+from deepwriting.engines import get_engine
+from deepwriting.engines.transformers import forward
+from deepwriting.engines.transformers.forward import Row
 from deepwriting.recipe import TransformersSection
 
 #: Tokens of the shared prefix, and scored tokens at the end of each alternative.

@@ -27,7 +27,7 @@ def ours(setup: dict[str, Any]) -> tuple[Way, Before]:
     """``TransformersEngine.score``: with what the step before has left in its store, or with an empty one."""
     import asyncio
 
-    from deepwriting.engines.transformers_engine import TransformersEngine
+    from deepwriting.engines.transformers.engine import TransformersEngine
 
     kept = setup["way"] == "ours"
     engine = TransformersEngine(

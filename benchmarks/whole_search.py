@@ -36,7 +36,7 @@ from reference_search import ReferenceSearch
 
 from deepwriting.engines.base import SCORE_NOISE_NATS, Engine
 from deepwriting.engines.quiet import quiet_transformers
-from deepwriting.engines.transformers_engine import TransformersEngine
+from deepwriting.engines.transformers.engine import TransformersEngine
 from deepwriting.recipe import SearchSection, load_recipe
 from deepwriting.reer.found import Found
 from deepwriting.reer.journal import Journal

@@ -28,7 +28,7 @@ from datatrove.utils.stats import PipelineStats
 from deepwriting.errors import WorkerLostError
 
 #: What worker processes need, imported once in the server that they are forked from: it has neither threads nor models.
-PRELOADED = ["deepwriting.stages", "deepwriting.engines.transformers_engine", "transformers"]
+PRELOADED = ["deepwriting.stages", "deepwriting.engines.transformers.engine", "transformers"]
 
 
 class QuietExecutor(LocalPipelineExecutor):

@@ -1,12 +1,15 @@
 """Engines: who samples text and who scores it.
 
-base.py                 the interface, and what a sample and a score are
-transformers_engine.py  a transformers model in this process (CPU, CUDA, MPS)
-models.py               from a model's name to files: embedded, local, Hub
-placement.py            device and dtype
-forward.py, prefixes.py one model pass, reusing the prefixes that are known already
-decoder.py, slots.py    sampling many sequences at once
-drawing.py              the next token, seeded for each sequence
+base.py        the interface, and what a sample and a score are
+registry.py    from a recipe's section to an engine, opened once in a process
+transformers/  a transformers model in this process (CPU, CUDA, MPS)
+vllm/          vLLM in this process
+server/        a server that speaks the OpenAI protocol, hosted or started by the run
+alignment.py   which tokens of a text are the target's
+models.py      from a model's name to files: embedded, local, Hub
+placement.py   device and dtype
+futures.py     answers from worker threads
+quiet.py       transformers without its progress bars and warnings
 """
 
 from __future__ import annotations

@@ -29,16 +29,16 @@ def _load(section: EngineSection) -> Engine:
     from deepwriting.recipe import ServerSection, TransformersSection, VllmSection
 
     if isinstance(section, TransformersSection):
-        from deepwriting.engines.transformers_engine import TransformersEngine
+        from deepwriting.engines.transformers.engine import TransformersEngine
 
         return TransformersEngine(**section.model_dump(exclude={"engine"}))
     if isinstance(section, VllmSection):
-        from deepwriting.engines.vllm_engine import VllmEngine
+        from deepwriting.engines.vllm.engine import VllmEngine
 
         return VllmEngine(**section.model_dump(exclude={"engine"}))
     if isinstance(section, ServerSection):
-        from deepwriting.engines.server_engine import ServerEngine
-        from deepwriting.engines.server_process import ServerStart
+        from deepwriting.engines.server.engine import ServerEngine
+        from deepwriting.engines.server.process import ServerStart
 
         asked = section.start
         start = ServerStart(**asked.model_dump() | {"arguments": tuple(asked.arguments)}) if asked else None

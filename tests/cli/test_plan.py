@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deepwriting.engines.transformers_engine import TransformersEngine
+from deepwriting.engines.transformers.engine import TransformersEngine
 from deepwriting.errors import EngineError
 from deepwriting.pilot import Pilot
 from deepwriting.rundir import RunFolder

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session")
 def smollm() -> Iterator[Any]:
     """The embedded model in float32, with fewer slots than some tests have sequences."""
-    from deepwriting.engines.transformers_engine import TransformersEngine
+    from deepwriting.engines.transformers.engine import TransformersEngine
 
     engine = TransformersEngine("smollm2-135m", device="cpu", dtype="float32", max_batch=3)
     yield engine
@@ -81,7 +81,7 @@ def llama_folder(tiny_folder: Callable[..., Path]) -> Path:
 @pytest.fixture
 def open_engine() -> Iterator[Callable[..., Any]]:
     """Opens engines in float32 on the CPU and closes them after the test."""
-    from deepwriting.engines.transformers_engine import TransformersEngine
+    from deepwriting.engines.transformers.engine import TransformersEngine
 
     opened = []
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deepwriting.engines.server_engine import ServerEngine
+from deepwriting.engines.server.engine import ServerEngine
 from tests.engines.openai_server import OpenAIServer
 
 pytest.register_assert_rewrite("tests.engines.contract")

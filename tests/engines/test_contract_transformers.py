@@ -21,7 +21,7 @@ class TestTransformers(EngineContract):
     @pytest.fixture(scope="class")
     @classmethod
     def open_engine(cls, folder: Path) -> Iterator[Callable[..., Engine]]:
-        from deepwriting.engines.transformers_engine import TransformersEngine
+        from deepwriting.engines.transformers.engine import TransformersEngine
 
         opened: list[Engine] = []
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from deepwriting.engines.drawing import NO_TOKEN, draw, row_generator
+from deepwriting.engines.transformers.drawing import NO_TOKEN, draw, row_generator
 
 #: Distinct logits: which of two equal ones comes first is nobody's promise.
 ROWS = st.lists(st.integers(-90, 90), min_size=1, max_size=30, unique=True).map(lambda row: [x / 30 for x in row])

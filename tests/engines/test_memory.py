@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from deepwriting.engines.memory import is_out_of_memory
+from deepwriting.engines.transformers.memory import is_out_of_memory
 from deepwriting.errors import EngineError
 
 pytestmark = pytest.mark.model

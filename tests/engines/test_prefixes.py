@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepwriting.engines.forward import CausalModel
-from deepwriting.engines.prefixes import Prefix, PrefixStore, common_length
+from deepwriting.engines.transformers.forward import CausalModel
+from deepwriting.engines.transformers.prefixes import Prefix, PrefixStore, common_length
 
 TOKENS = st.lists(st.integers(0, 2), max_size=8)
 

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from deepwriting.engines.base import Completion
-from deepwriting.engines.decoder import Decoder
-from deepwriting.engines.forward import CausalModel
-from deepwriting.engines.prefixes import PrefixStore
-from deepwriting.engines.sequences import SampleRequest
-from deepwriting.engines.worker import Worker
+from deepwriting.engines.transformers.decoder import Decoder
+from deepwriting.engines.transformers.forward import CausalModel
+from deepwriting.engines.transformers.prefixes import PrefixStore
+from deepwriting.engines.transformers.sequences import SampleRequest
+from deepwriting.engines.transformers.worker import Worker
 from deepwriting.errors import EngineError
 
 pytestmark = pytest.mark.model

@@ -82,8 +82,8 @@ LONG = " ".join(f"word{i} and the sea" for i in range(24))
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of some hundred tokens go through every chunk boundary that long ones meet."""
-    monkeypatch.setattr("deepwriting.engines.forward.HEAD_CHUNK", 7)
-    monkeypatch.setattr("deepwriting.engines.forward.PREFILL_CHUNK", 16)
+    monkeypatch.setattr("deepwriting.engines.transformers.forward.HEAD_CHUNK", 7)
+    monkeypatch.setattr("deepwriting.engines.transformers.forward.PREFILL_CHUNK", 16)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -94,7 +94,7 @@ def test_every_way_of_computing_agrees(
     monkeypatch: pytest.MonkeyPatch, packed_tokens: int, cache_gb: float,
 ) -> None:  # fmt: skip
     """Prefix reuse on and off, packed and padded; the second round meets a filled store."""
-    monkeypatch.setattr("deepwriting.engines.forward.PACKED_TOKENS", packed_tokens)
+    monkeypatch.setattr("deepwriting.engines.transformers.forward.PACKED_TOKENS", packed_tokens)
     engine, network = open_engine(llama_folder, prefix_cache_gb=cache_gb), tiny_network()
     prefix, middles, target = LONG[:300], [LONG[:120], "", "one", LONG[:40]], LONG[150:400]
     for _ in range(2):
@@ -175,7 +175,7 @@ def test_more_context_than_the_model_has_is_not_to_be_had(llama_folder: Path, op
 
 
 def test_noise_of_bfloat16(llama_folder: Path, tiny_network: Any, plain_logprobs: Plain) -> None:
-    from deepwriting.engines.transformers_engine import TransformersEngine
+    from deepwriting.engines.transformers.engine import TransformersEngine
 
     engine = TransformersEngine(str(llama_folder), device="cpu", dtype="bfloat16")
     try:

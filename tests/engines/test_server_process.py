@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
-from deepwriting.engines import server_process, server_trouble
 from deepwriting.engines.models import resolve_model
-from deepwriting.engines.server_engine import ServerEngine
-from deepwriting.engines.server_locks import alive
-from deepwriting.engines.server_process import ServerProcess, ServerStart
+from deepwriting.engines.server import process as server_process
+from deepwriting.engines.server import trouble as server_trouble
+from deepwriting.engines.server.engine import ServerEngine
+from deepwriting.engines.server.locks import alive
+from deepwriting.engines.server.process import ServerProcess, ServerStart
 from deepwriting.errors import EngineError
 
 OPTIONS: dict[str, Any] = {
@@ -143,7 +144,7 @@ def test_two_users_share_a_server(pocket_model: Path, opened: list[Any]) -> None
 HOLD = """
 import sys, time
 from deepwriting.engines.models import resolve_model
-from deepwriting.engines.server_process import ServerProcess, ServerStart
+from deepwriting.engines.server.process import ServerProcess, ServerStart
 process = ServerProcess(ServerStart("vllm"), resolve_model(sys.argv[1]), dtype="unknown")
 process.wait_ready()
 print(process.folder, flush=True)

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.engines.base import Completion
-from deepwriting.engines.server_chat import MARK, cut_at_stop, pack, unpack
-from deepwriting.engines.server_engine import ServerEngine
-from deepwriting.engines.server_sampling import read_answer
-from deepwriting.engines.server_trouble import Trouble
+from deepwriting.engines.server.chat import MARK, cut_at_stop, pack, unpack
+from deepwriting.engines.server.engine import ServerEngine
+from deepwriting.engines.server.sampling import read_answer
+from deepwriting.engines.server.trouble import Trouble
 from deepwriting.errors import ContextOverflowError, EngineError, ModelNotFoundError
 from tests.engines.openai_server import Fault, OpenAIServer
 

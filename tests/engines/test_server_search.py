@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from deepwriting.engines import server_trouble
 from deepwriting.engines.base import Engine
-from deepwriting.engines.server_engine import ServerEngine
-from deepwriting.engines.transformers_engine import TransformersEngine
+from deepwriting.engines.server import trouble as server_trouble
+from deepwriting.engines.server.engine import ServerEngine
+from deepwriting.engines.transformers.engine import TransformersEngine
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.prompts import load_prompts
 from deepwriting.reer.search import LocalSearch

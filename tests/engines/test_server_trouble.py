@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from deepwriting.engines import server_client, server_trouble
 from deepwriting.engines.base import Completion
-from deepwriting.engines.server_client import ServerClient
-from deepwriting.engines.server_engine import ServerEngine
-from deepwriting.engines.server_key import ApiKey
-from deepwriting.engines.server_trouble import Refusal, Trouble, pause, problem, retry_after
+from deepwriting.engines.server import client as server_client
+from deepwriting.engines.server import trouble as server_trouble
+from deepwriting.engines.server.client import ServerClient
+from deepwriting.engines.server.engine import ServerEngine
+from deepwriting.engines.server.key import ApiKey
+from deepwriting.engines.server.trouble import Refusal, Trouble, pause, problem, retry_after
 from deepwriting.errors import ContextOverflowError, EngineError
 from tests.engines.openai_server import Fault, OpenAIServer
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepwriting.engines.batches import grouped, overlaps
-from deepwriting.engines.forward import Row
-from deepwriting.engines.scoring import ABANDON_BLOCK
+from deepwriting.engines.transformers.batches import grouped, overlaps
+from deepwriting.engines.transformers.forward import Row
+from deepwriting.engines.transformers.scoring import ABANDON_BLOCK
 
 pytestmark = pytest.mark.model
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.engines.alignment import Aligned
-from deepwriting.engines.vllm_core import BRIEF_CHARS, Turns, brief
-from deepwriting.engines.vllm_scoring import PromptLogprobs, TargetLogprobs
-from deepwriting.engines.vllm_start import LOGIT_BYTES, LOGITS_BYTES, STEP_TOKENS, step_tokens
+from deepwriting.engines.vllm.core import BRIEF_CHARS, Turns, brief
+from deepwriting.engines.vllm.scoring import PromptLogprobs, TargetLogprobs
+from deepwriting.engines.vllm.start import LOGIT_BYTES, LOGITS_BYTES, STEP_TOKENS, step_tokens
 from deepwriting.errors import EngineError
 
 #: Seven tokens, the last three of which are the target.
@@ -25,7 +25,7 @@ LOGPROBS = [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0]  # of the second token to the la
 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="vLLM is installed here")
 def test_vllm_that_is_not_installed() -> None:
-    from deepwriting.engines.vllm_engine import VllmEngine
+    from deepwriting.engines.vllm.engine import VllmEngine
 
     with pytest.raises(EngineError, match=r"vLLM is not installed; pip install 'deepwriting\[vllm\]' installs it"):
         VllmEngine("smollm2-135m")

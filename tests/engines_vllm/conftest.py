@@ -42,7 +42,7 @@ def offline() -> None:
 @pytest.fixture(scope="session")
 def open_vllm() -> Iterator[Callable[..., Any]]:
     """Opens small engines, ``open_vllm(model, dtype="float32", **arguments)``, and closes them in the end."""
-    from deepwriting.engines.vllm_engine import VllmEngine
+    from deepwriting.engines.vllm.engine import VllmEngine
 
     opened = []
 

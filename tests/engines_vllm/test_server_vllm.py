@@ -15,9 +15,9 @@ import httpx2
 import numpy as np
 import pytest
 
-from deepwriting.engines.server_engine import ServerEngine
-from deepwriting.engines.server_locks import alive
-from deepwriting.engines.server_process import ServerStart
+from deepwriting.engines.server.engine import ServerEngine
+from deepwriting.engines.server.locks import alive
+from deepwriting.engines.server.process import ServerStart
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.prompts import load_prompts
@@ -115,8 +115,8 @@ def test_all_that_is_sent_is_known(engine: ServerEngine) -> None:
     from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
     from vllm.entrypoints.openai.completion.protocol import CompletionRequest
 
-    from deepwriting.engines.server_chat import messages
-    from deepwriting.engines.server_sampling import Sampling
+    from deepwriting.engines.server.chat import messages
+    from deepwriting.engines.server.sampling import Sampling
 
     fields = Sampling(8, 0.9, 0.9, 40, 0.5, ("x",), 1).fields(0)
     assert set(fields) <= set(CompletionRequest.model_fields)
@@ -154,7 +154,7 @@ def test_killed_during_a_search(engine: ServerEngine, tmp_path: Path) -> None:
 
 def test_a_text_that_is_too_long_is_named_so(engine: ServerEngine) -> None:
     """What vLLM says of an overflow is understood; asked directly, since the engine would not even send it."""
-    from deepwriting.engines.server_trouble import problem
+    from deepwriting.engines.server.trouble import problem
     from deepwriting.errors import ContextOverflowError
 
     for prompt, limit in [([5] * 9000, 1), ([5] * 10, 9000), ("sea " * 9000, 1)]:

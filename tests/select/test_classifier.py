@@ -19,7 +19,7 @@ QUERY = "Write a poem of four lines about the first snow on an empty bridge."
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
-    from deepwriting.engines.transformers_engine import TransformersEngine
+    from deepwriting.engines.transformers.engine import TransformersEngine
 
     engine = TransformersEngine("smollm2-135m", device="cpu", dtype="float32", max_batch=1)
     yield engine

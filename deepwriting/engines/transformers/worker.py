@@ -10,24 +10,19 @@ on few cores the pools spend their time waiting for each other.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from deepwriting.engines.decoder import Decoder
-from deepwriting.engines.scoring import Scorer
-from deepwriting.errors import EngineError
+from deepwriting.engines.futures import Future, request_error, resolve
+from deepwriting.engines.transformers.decoder import Decoder
+from deepwriting.engines.transformers.scoring import Scorer
 
 log = logging.getLogger(__name__)
-
-Future = asyncio.Future[Any]
 
 
 @dataclass(eq=False)
@@ -121,27 +116,3 @@ def join_worker(device: torch.device, lane: Lane) -> Worker:
         while not (_CPU_WORKERS and _CPU_WORKERS[0].add(lane)):
             _CPU_WORKERS[:] = [Worker("engine-cpu")]
         return _CPU_WORKERS[0]
-
-
-def request_error(error: Exception) -> EngineError:
-    """What the caller of a request gets when its model work failed."""
-    if isinstance(error, EngineError):
-        return error
-    failure = EngineError(f"a request failed: {type(error).__name__}: {error}")
-    failure.__cause__ = error
-    return failure
-
-
-def resolve(future: Future, result: Any) -> None:
-    """Hand a result, or an exception, from the worker thread to the coroutine that waits for it."""
-
-    def deliver() -> None:
-        if future.done():
-            return
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
-
-    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        future.get_loop().call_soon_threadsafe(deliver)

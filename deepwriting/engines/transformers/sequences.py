@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from deepwriting.engines.base import Completion, FinishReason
-from deepwriting.engines.drawing import draw, row_generator
-from deepwriting.engines.prefixes import Ids
+from deepwriting.engines.transformers.drawing import draw, row_generator
+from deepwriting.engines.transformers.prefixes import Ids
 
 #: Tokens decoded to look for a stop string, beyond its own length in bytes (a token can be a single byte).
 STOP_TAIL_TOKENS = 8

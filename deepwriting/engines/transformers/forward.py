@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from deepwriting.engines.heads import find_head
-from deepwriting.engines.past import PastCache
-from deepwriting.engines.prefixes import NOTHING, Ids, Prefix, PrefixStore
-from deepwriting.engines.reuse import Windows, agrees, length_dependent, windows
+from deepwriting.engines.transformers.heads import find_head
+from deepwriting.engines.transformers.past import PastCache
+from deepwriting.engines.transformers.prefixes import NOTHING, Ids, Prefix, PrefixStore
+from deepwriting.engines.transformers.reuse import Windows, agrees, length_dependent, windows
 
 #: Positions whose logits exist at the same time: bounds memory to this many rows of the vocabulary (float32).
 HEAD_CHUNK = 512

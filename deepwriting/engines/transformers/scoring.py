@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwriting.engines.base import Abandon
-from deepwriting.engines.batches import SMALLEST_PASS, PassLimit, compute, grouped, make_room, overlaps
-from deepwriting.engines.forward import CausalModel, Row, packable
-from deepwriting.engines.memory import is_out_of_memory
-from deepwriting.engines.prefixes import NOTHING, Ids, Prefix
+from deepwriting.engines.transformers.batches import SMALLEST_PASS, PassLimit, compute, grouped, make_room, overlaps
+from deepwriting.engines.transformers.forward import CausalModel, Row, packable
+from deepwriting.engines.transformers.memory import is_out_of_memory
+from deepwriting.engines.transformers.prefixes import NOTHING, Ids, Prefix
 from deepwriting.errors import RequestError
 
 #: Tokens of a target between two questions whether the rest is needed.

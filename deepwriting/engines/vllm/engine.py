@@ -1,6 +1,6 @@
 """The engine that runs a model with vLLM inside this process: CUDA, or the CPU with a build for it.
 
-The coroutines tokenise and wait; ``vllm_worker.py`` drives vLLM, which batches whatever is in flight and keeps the
+The coroutines tokenise and wait; ``worker.py`` drives vLLM, which batches whatever is in flight and keeps the
 prefixes that it has computed.
 """
 
@@ -14,12 +14,12 @@ from typing import Any
 
 from deepwriting.engines.alignment import Aligned, Tokeniser, check_context
 from deepwriting.engines.base import Abandon, Completion, EngineInfo, FinishReason, TargetScore, Usage
+from deepwriting.engines.futures import request_error, resolve
 from deepwriting.engines.models import resolve_model
-from deepwriting.engines.vllm_core import Llm
-from deepwriting.engines.vllm_scoring import ScoringRoute, choose_route
-from deepwriting.engines.vllm_start import engine_args, prepare
-from deepwriting.engines.vllm_worker import VllmRequest, VllmWorker
-from deepwriting.engines.worker import request_error, resolve
+from deepwriting.engines.vllm.core import Llm
+from deepwriting.engines.vllm.scoring import ScoringRoute, choose_route
+from deepwriting.engines.vllm.start import engine_args, prepare
+from deepwriting.engines.vllm.worker import VllmRequest, VllmWorker
 from deepwriting.errors import EngineError
 from deepwriting.seeds import derive_seed
 

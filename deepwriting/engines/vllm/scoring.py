@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwriting.engines.alignment import Aligned
-from deepwriting.engines.vllm_core import Llm
+from deepwriting.engines.vllm.core import Llm
 from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)

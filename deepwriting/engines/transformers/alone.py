@@ -12,8 +12,8 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from deepwriting.engines.base import Completion
-from deepwriting.engines.drawing import NO_TOKEN
-from deepwriting.engines.sequences import Ending, SampledSequence, SampleRequest, draw_next
+from deepwriting.engines.transformers.drawing import NO_TOKEN
+from deepwriting.engines.transformers.sequences import Ending, SampledSequence, SampleRequest, draw_next
 from deepwriting.errors import RequestError
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwriting.engines.alignment import Aligned
-from deepwriting.engines.server_trouble import Trouble
+from deepwriting.engines.server.trouble import Trouble
 from deepwriting.errors import EngineError
 
 ProtocolName = Literal["sglang", "prompt_logprobs", "echo"]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deepwriting.engines.prefixes import NOTHING
+from deepwriting.engines.transformers.prefixes import NOTHING
 
 if TYPE_CHECKING:
-    from deepwriting.engines.forward import CausalModel
+    from deepwriting.engines.transformers.forward import CausalModel
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def windows(config: Any) -> Windows | None:
 
 def agrees(model: CausalModel) -> bool:
     """Whether a short text in two rows, each behind a kept beginning of another length, gives what it gives whole."""
-    from deepwriting.engines.forward import Row
+    from deepwriting.engines.transformers.forward import Row
 
     vocabulary = model.model.get_input_embeddings().num_embeddings
     ids = np.random.default_rng(0).integers(0, vocabulary, TRIAL_TOKENS)

@@ -2,7 +2,7 @@
 
 vLLM either runs in processes of its own (the rule on GPUs) or inside this one (the rule here on CPUs). Inside, it keeps
 what a forward pass needs in module globals. Two engines that step at the same time read each other's: with vLLM 0.30 a
-score came out 1.8 nats wrong without any error (tests/engines_vllm/test_two_engines.py). And the first to be shut down
+score came out 1.8 nats wrong without any error (tests/engines_vllm/test_vllm_engine.py). And the first to be shut down
 takes the process groups of the others with it. So engines inside this process take turns, and the last one cleans up.
 """
 

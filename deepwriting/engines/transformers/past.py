@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from deepwriting.engines.prefixes import Layers, Prefix
+from deepwriting.engines.transformers.prefixes import Layers, Prefix
 
 
 class PastLayer(CacheLayerMixin):

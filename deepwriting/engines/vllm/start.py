@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from deepwriting.engines.models import ResolvedModel
-from deepwriting.engines.vllm_core import brief
+from deepwriting.engines.vllm.core import brief
 from deepwriting.errors import EngineError
 
 #: vLLM writes its log to stdout, where this project's commands write their results.

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepwriting.engines.base import FinishReason
-from deepwriting.engines.server_client import ServerClient
-from deepwriting.engines.server_trouble import Refusal, Trouble
+from deepwriting.engines.server.client import ServerClient
+from deepwriting.engines.server.trouble import Refusal, Trouble
 from deepwriting.seeds import derive_seed
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepwriting.engines.alignment import Aligned, Tokeniser
-from deepwriting.engines.server_client import ServerClient
-from deepwriting.engines.server_sampling import Dialect
-from deepwriting.engines.server_scoring import PROTOCOLS, ProtocolName, Scored
-from deepwriting.engines.server_trouble import Refusal, Trouble
+from deepwriting.engines.server.client import ServerClient
+from deepwriting.engines.server.sampling import Dialect
+from deepwriting.engines.server.scoring import PROTOCOLS, ProtocolName, Scored
+from deepwriting.engines.server.trouble import Refusal, Trouble
 from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)

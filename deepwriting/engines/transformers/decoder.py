@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from deepwriting.engines.alone import sample_alone
-from deepwriting.engines.batches import SMALLEST_PASS, PassLimit, compute, make_room, overlaps
-from deepwriting.engines.drawing import NO_TOKEN
-from deepwriting.engines.forward import CausalModel, Row
-from deepwriting.engines.memory import is_out_of_memory
-from deepwriting.engines.sequences import Ending, SampledSequence, SampleRequest, draw_next
-from deepwriting.engines.slots import SlotCache
+from deepwriting.engines.transformers.alone import sample_alone
+from deepwriting.engines.transformers.batches import SMALLEST_PASS, PassLimit, compute, make_room, overlaps
+from deepwriting.engines.transformers.drawing import NO_TOKEN
+from deepwriting.engines.transformers.forward import CausalModel, Row
+from deepwriting.engines.transformers.memory import is_out_of_memory
+from deepwriting.engines.transformers.sequences import Ending, SampledSequence, SampleRequest, draw_next
+from deepwriting.engines.transformers.slots import SlotCache
 from deepwriting.errors import RequestError
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """The process that keeps a local model server running: starts it, watches it, starts it again, ends it.
 
-Run as a script by ``server_process.py``; it imports nothing but the standard library. It lives for as long as somebody
+Run as a script by ``process.py``; it imports nothing but the standard library. It lives for as long as somebody
 uses the server, and that is asked of the kernel: every user holds a shared lock on a file, which goes with the process
 however that ends, ``kill -9`` included. When the exclusive lock can be had, nobody is left. The server itself is told
 by the kernel to end when this process does (Linux).

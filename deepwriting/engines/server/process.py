@@ -1,6 +1,6 @@
 """A local vLLM or SGLang server that a run starts, watches and ends.
 
-    this process ──starts──▶ server_supervisor.py ──starts, watches, restarts──▶ vLLM or SGLang
+    this process ──starts──▶ supervisor.py ──starts, watches, restarts──▶ vLLM or SGLang
          └───── holds a shared lock: "I use it" ─────┘
 
 Processes of one user on one machine that ask for the same server (same command, same devices) share it: a run with
@@ -26,7 +26,7 @@ from typing import IO, Any, Literal
 from filelock import FileLock
 
 from deepwriting.engines.models import ResolvedModel
-from deepwriting.engines.server_locks import alive, free_port, lock_alone, lock_shared
+from deepwriting.engines.server.locks import alive, free_port, lock_alone, lock_shared
 from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -189,7 +189,7 @@ class ServerProcess:
             "max_restarts": MAX_RESTARTS, "window_s": WINDOW_S,
         }  # fmt: skip
         (self.folder / "spec.json").write_text(json.dumps(spec))
-        script = Path(__file__).with_name("server_supervisor.py")
+        script = Path(__file__).with_name("supervisor.py")
         with open(self.folder / "supervisor.log", "wb") as output:
             subprocess.run(
                 [sys.executable, "-I", str(script), str(self.folder)],

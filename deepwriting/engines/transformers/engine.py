@@ -14,16 +14,17 @@ import torch
 
 from deepwriting.engines.alignment import Tokeniser, check_context
 from deepwriting.engines.base import Abandon, Completion, EngineInfo, TargetScore, Usage
-from deepwriting.engines.batches import PassLimit
-from deepwriting.engines.decoder import Decoder
-from deepwriting.engines.forward import CausalModel
+from deepwriting.engines.futures import request_error, resolve
 from deepwriting.engines.models import ResolvedModel, resolve_model
 from deepwriting.engines.placement import choose_device, choose_dtype
-from deepwriting.engines.prefixes import PrefixStore, common_length
 from deepwriting.engines.quiet import quiet_transformers
-from deepwriting.engines.scoring import Scored, ScoreJob, Scorer
-from deepwriting.engines.sequences import SampleRequest
-from deepwriting.engines.worker import Lane, join_worker, request_error, resolve
+from deepwriting.engines.transformers.batches import PassLimit
+from deepwriting.engines.transformers.decoder import Decoder
+from deepwriting.engines.transformers.forward import CausalModel
+from deepwriting.engines.transformers.prefixes import PrefixStore, common_length
+from deepwriting.engines.transformers.scoring import Scored, ScoreJob, Scorer
+from deepwriting.engines.transformers.sequences import SampleRequest
+from deepwriting.engines.transformers.worker import Lane, join_worker
 from deepwriting.errors import EngineError, ModelNotFoundError
 
 log = logging.getLogger(__name__)

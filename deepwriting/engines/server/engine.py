@@ -1,11 +1,5 @@
 """The engine behind HTTP: any server that speaks the OpenAI protocol, hosted or started by the run itself.
 
-    server_engine.py     what the search calls
-    server_sampling.py   requests for continuations           server_chat.py      messages instead of one prompt
-    server_scoring.py    requests for log-probabilities       server_probe.py     what a server is asked at the start
-    server_client.py     limits, attempts, patience           server_trouble.py   what an answer means
-    server_process.py    a local server that the run starts   server_key.py       the key and where it must not go
-
 A server that dies and comes back costs time, no results: every request waits and is sent again. One that refuses a
 request fails that request, with the server's own words.
 """
@@ -20,7 +14,7 @@ from typing import Any, Literal
 from deepwriting.engines.alignment import Aligned, check_context
 from deepwriting.engines.base import Abandon, Completion, EngineInfo, TargetScore, Usage
 from deepwriting.engines.models import resolve_model
-from deepwriting.engines.server_chat import (
+from deepwriting.engines.server.chat import (
     Prefill,
     cut_at_stop,
     messages,
@@ -29,13 +23,13 @@ from deepwriting.engines.server_chat import (
     unpack,
     without_beginning,
 )
-from deepwriting.engines.server_client import ServerClient
-from deepwriting.engines.server_key import ApiKey
-from deepwriting.engines.server_probe import learn
-from deepwriting.engines.server_process import ServerProcess, ServerStart
-from deepwriting.engines.server_sampling import Dialect, Sampling
-from deepwriting.engines.server_scoring import PROTOCOLS, Scored
-from deepwriting.engines.server_setup import checked_url, find_tokeniser, run_in_thread, together
+from deepwriting.engines.server.client import ServerClient
+from deepwriting.engines.server.key import ApiKey
+from deepwriting.engines.server.probe import learn
+from deepwriting.engines.server.process import ServerProcess, ServerStart
+from deepwriting.engines.server.sampling import Dialect, Sampling
+from deepwriting.engines.server.scoring import PROTOCOLS, Scored
+from deepwriting.engines.server.setup import checked_url, find_tokeniser, run_in_thread, together
 from deepwriting.errors import EngineError, RequestError
 
 log = logging.getLogger(__name__)

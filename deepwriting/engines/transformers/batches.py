@@ -9,9 +9,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from deepwriting.engines.forward import PREFILL_CHUNK, CausalModel, Row
-from deepwriting.engines.memory import release_memory
-from deepwriting.engines.prefixes import Ids, common_length
+from deepwriting.engines.transformers.forward import PREFILL_CHUNK, CausalModel, Row
+from deepwriting.engines.transformers.memory import release_memory
+from deepwriting.engines.transformers.prefixes import Ids, common_length
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ SMALLEST_PASS = 128
 #: SmolLM2-135M on 2 cores (benchmarks/ceiling.py) a pass over one token takes as long as 28 more tokens in a long pass
 #: in float32, 54 in bfloat16.
 CPU_WORTH_A_PASS = 32
-#: The same on a GPU or the like, which needs far more tokens to be busy. Estimated, not measured: 8 billion weights take
-#: some 5 ms to read and as long again to start all kernels, in which an H100 computes a few hundred tokens.
+#: The same on a GPU or the like, which needs far more tokens to be busy. Estimated, not measured: to read 8 billion
+#: weights and to start all kernels takes some 10 ms, in which an H100 computes a few hundred tokens.
 ACCELERATOR_WORTH_A_PASS = 512
 
 AnyRow = TypeVar("AnyRow", bound=Row)
@@ -86,7 +86,7 @@ def grouped(rows: Sequence[AnyRow], tokens: int, worth_a_pass: int) -> list[list
     """
     ordered = sorted(rows, key=lambda row: row.width, reverse=True)
     widths = np.array([row.width for row in ordered], dtype=np.int64)
-    # Of rows in this order a best pass is a run. costs[n]: least cost of the first n rows; the last run begins at cuts[n].
+    # Of rows in this order a best pass is a run. costs[n]: least cost of the first n; their last run begins at cuts[n].
     costs, cuts, earliest = np.zeros(len(ordered) + 1, dtype=np.int64), [0], 0
     for end in range(1, len(ordered) + 1):
         while earliest < end - 1 and (end - earliest) * widths[earliest] > tokens:

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import httpx2
 import orjson
 
-from deepwriting.engines.server_key import ApiKey
-from deepwriting.engines.server_trouble import Trouble, excerpt, pause, problem
+from deepwriting.engines.server.key import ApiKey
+from deepwriting.engines.server.trouble import Trouble, excerpt, pause, problem
 from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from deepwriting.engines.prefixes import Prefix
+from deepwriting.engines.transformers.prefixes import Prefix
 
 #: Capacity grows by whole blocks of this many tokens.
 BLOCK_TOKENS = 256

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepwriting.engines.vllm_core import Llm
+from deepwriting.engines.vllm.core import Llm
 
 log = logging.getLogger(__name__)
 
