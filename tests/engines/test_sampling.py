@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 
 from deepwriting.engines.base import Completion
 from deepwriting.engines.transformers.decoder import Decoder
+from deepwriting.engines.transformers.engine import TransformersEngine
 from deepwriting.engines.transformers.forward import CausalModel
 from deepwriting.engines.transformers.prefixes import PrefixStore
 from deepwriting.engines.transformers.sequences import SampleRequest
-from deepwriting.engines.transformers.worker import Worker
-from deepwriting.errors import EngineError
+from deepwriting.engines.transformers.worker import _CPU_WORKERS, Worker
+from deepwriting.errors import EngineError, ModelNotFoundError
 
 pytestmark = pytest.mark.model
 
@@ -372,14 +374,27 @@ def test_a_closed_engine_answers_nobody(llama_folder: Path, open_engine: Any) ->
     assert len(alone(other, "The sea")) == 1  # on the same worker
 
 
-def test_engines_that_open_and_close_at_once_find_a_worker(llama_folder: Path, open_engine: Any) -> None:
-    """The last lane of a worker leaves while the next one joins: it must not join a thread that ends."""
-    lane = open_engine(llama_folder)._lane
-    worker = Worker("short")
-    assert worker.add(lane)
-    worker.remove(lane)
-    assert not worker.add(lane)
-    worker.remove(lane)  # a second time does nothing
+def test_engines_that_open_and_close_at_once_find_a_worker() -> None:
+    """The last engine of a worker leaves while the next one joins: it must not join a thread that ends."""
+    worker, one, other = Worker("short"), object(), object()
+    assert worker.join(one)
+    assert worker.join(other)
+    worker.leave(one)
+    worker.leave(one)  # a second time does nothing
+    assert worker.call(lambda: 42) == 42
+    with pytest.raises(ZeroDivisionError):
+        worker.call(lambda: 1 // 0)
+    worker.leave(other)
+    assert not worker.join(one)
+
+
+def test_a_model_that_cannot_be_loaded_keeps_no_worker(llama_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(llama_folder, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    known = [len(worker._engines) for worker in _CPU_WORKERS]
+    with pytest.raises(ModelNotFoundError, match="could not be loaded"):
+        TransformersEngine(str(folder))
+    assert [len(worker._engines) for worker in _CPU_WORKERS if worker._engines] == [count for count in known if count]
 
 
 @pytest.mark.parametrize("text", ["half \ud83d of it", "\udc00"])

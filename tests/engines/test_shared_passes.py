@@ -83,9 +83,9 @@ def test_callers_meet_in_one_pass(
 ) -> None:
     """Different prefixes, some kept and some not, of different lengths; any batch size gives the plain scores."""
     engine, network = open_engine(llama_folder, max_batch_tokens=tokens), tiny_network()
-    engine._scorer.limit.worth_a_pass = tokens  # as few passes as the limit allows
+    engine._scorer.limit.worth_a_pass = 100  # more than any filling
     passes = counted(engine)
-    heads = [f"Number {i}. " + SENTENCE * (i + 1) for i in range(5)]
+    heads = [f"Number {i}. " + SENTENCE * (i + 6) for i in range(5)]
     middles = [SENTENCE, "", "a longer middle, " + SENTENCE]
 
     async def all_at_once() -> list[Any]:

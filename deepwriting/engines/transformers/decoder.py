@@ -131,7 +131,8 @@ class Decoder:
         make_room(self.model)
         tried, (request, count) = self.model.tried_tokens, starts[0]
         if len(starts) > 1:
-            self.limit.lower(tried)
+            if self.model.tried_rows > 1:
+                self.limit.lower(tried)
             for other, _ in starts:
                 other.alone = True
         elif not loading and tried > SMALLEST_PASS and tried < (request.tried or tried + 1):

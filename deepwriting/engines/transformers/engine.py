@@ -69,16 +69,22 @@ class TransformersEngine:
         resolved = resolve_model(model, revision)
         self._texts = Tokeniser.load(resolved)
         self.tokenizer = self._texts.tokenizer
-        network = _load(resolved, place, precision)
-        self._causal = CausalModel(network, PrefixStore(int(prefix_cache_gb * 1e9)))
+        store = PrefixStore(int(prefix_cache_gb * 1e9))
+        self._worker = join_worker(place, self)
+        try:
+            self._causal = self._worker.call(lambda: CausalModel(_load(resolved, place, precision), store))
+        except BaseException:
+            self._worker.leave(self)
+            raise
+        config = self._causal.model.config
         limit = PassLimit(place, max_batch_tokens)
         self._decoder = Decoder(self._causal, self.tokenizer, max_batch, limit)
         self._scorer = Scorer(self._causal, limit)
-        context = getattr(network.config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
+        context = getattr(config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
         self._info = EngineInfo(
             engine="transformers",
             model=model,
-            revision=resolved.revision or getattr(network.config, "_commit_hash", None) or "unknown",
+            revision=resolved.revision or getattr(config, "_commit_hash", None) or "unknown",
             dtype=str(precision).removeprefix("torch."),
             device=str(place),
             context_tokens=min(context_tokens or context, context),
@@ -86,7 +92,7 @@ class TransformersEngine:
         self._failure: BaseException | None = None
         self._pending: set[asyncio.Future[Any]] = set()
         self._lane = Lane(self._scorer, self._decoder, self._fail)
-        self._worker = join_worker(place, self._lane)
+        self._worker.add(self._lane)
         log.info(
             "%s (%s) on %s in %s, context %d tokens, prefix reuse %s",
             model, self._info.revision, self._info.device, self._info.dtype, self._info.context_tokens,
@@ -203,7 +209,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Give the model back; waits for the step in flight."""
-        self._worker.remove(self._lane)
+        self._worker.leave(self, self._lane)
         self._fail(EngineError("it was closed"))
 
     def _check_context(self, tokens: int) -> None:
@@ -233,7 +239,8 @@ def _load(resolved: ResolvedModel, device: torch.device, dtype: torch.dtype) -> 
 
     revision = {"revision": resolved.revision} if resolved.on_hub and resolved.revision else {}
     try:
-        with quiet_transformers():
+        # Tensors made in inference mode, in which the worker's thread is, could not be used outside of it.
+        with torch.inference_mode(mode=False), quiet_transformers():
             network = AutoModelForCausalLM.from_pretrained(resolved.path, dtype=dtype, **revision)
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -70,6 +70,8 @@ class CausalModel:
         self.computed_tokens = 0
         #: Size of the latest pass (tokens, filling included), also if it failed.
         self.tried_tokens = 0
+        #: Texts in that pass.
+        self.tried_rows = 0
         self._body = model.base_model
         self._windows: Windows | None = windows(model.config)
         #: Whether any beginning of a sequence can be kept and used again, in rows of any length.
@@ -97,6 +99,7 @@ class CausalModel:
         Returns:
             For each row what the head works on at its new positions, shape ``(width, hidden)``; see ``logits``.
         """
+        self.tried_rows = len(rows)
         self.computed_tokens += sum(row.width for row in rows)
         if not self.reusable:
             return self._plain(rows)

@@ -248,7 +248,8 @@ class Scorer:
         make_room(self.model)
         tried = self.model.tried_tokens
         if len(jobs) > 1:
-            self.limit.lower(tried)
+            if self.model.tried_rows > 1:  # else it was one long text, which must not make the passes of others small
+                self.limit.lower(tried)
             self._again(jobs, alone=True)
             return
         [job] = jobs
