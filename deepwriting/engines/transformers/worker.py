@@ -108,8 +108,9 @@ class Worker:
         self._queue.put(job)
 
     def _end(self) -> None:
-        """End the thread after the step in flight; also of a process that never closed its engines: torch's own threads
-        must not outlive the one that they work for.
+        """End the thread after the step in flight, at the latest when the process ends.
+
+        Torch has helper threads that must not outlive it: one process in thirty aborted at its exit.
         """
         self._queue.put(None)
         self._thread.join()
