@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -97,10 +97,6 @@ def ways(engine: TransformersEngine, prefix: str, middle: str, target: str) -> d
         abandon = (lambda _: False) if blocks else None
         return mean_nll(asyncio.run(engine.score(prefix, middles, target, abandon=abandon))[0])
 
-    async def together() -> float:
-        others = [engine.score(f"{i}. {prefix}", [other], target) for i, other in enumerate(OTHERS)]
-        return mean_nll((await asyncio.gather(engine.score(prefix, [middle], target), *others))[0][0])
-
     found = {
         "plain forward": plain(engine._causal.model, engine._texts, prefix + middle, target),
         "alone": score(middle),
@@ -111,7 +107,7 @@ def ways(engine: TransformersEngine, prefix: str, middle: str, target: str) -> d
     found["padded batch"] = score(middle, *OTHERS, tokens=100_000)
     engine._causal.store.clear()
     engine._scorer.limit.tokens = 100_000
-    found["with other callers"] = asyncio.run(together())
+    found["with other callers"] = asyncio.run(together(engine, prefix, middle, target))
     found["in blocks"] = score(middle, *OTHERS, tokens=100_000, blocks=True)
     found["one row in blocks"] = score(middle, tokens=batches.CPU_TOKENS, blocks=True)
     return found
@@ -128,14 +124,7 @@ def vllm_scores(model: str, dtype: str, count: int) -> Iterator[dict[str, float]
     engine = VllmEngine(model, dtype=dtype, enforce_eager=True, max_batch=16, options={"kv_cache_memory_bytes": 2**29})
 
     def score(prefix: str, *middles: str, target: str) -> float:
-        return mean_nll(run(engine.score(prefix, middles, target))[0])
-
-    async def together(prefix: str, middle: str, target: str) -> float:
-        others = [engine.score(f"{i}. {prefix}", [other], target) for i, other in enumerate(OTHERS)]
-        return mean_nll((await asyncio.gather(engine.score(prefix, [middle], target), *others))[0][0])
-
-    def run(work: Coroutine[Any, Any, Any]) -> Any:
-        return runner.run(work)
+        return mean_nll(runner.run(engine.score(prefix, middles, target))[0])
 
     try:
         with asyncio.Runner() as runner:
@@ -145,10 +134,16 @@ def vllm_scores(model: str, dtype: str, count: int) -> Iterator[dict[str, float]
                     "alone": score(prefix, middle, target=target),
                     "kept prefix": score(prefix, middle, target=target),
                     "beside others": score(prefix, middle, *OTHERS, target=target),
-                    "with other callers": run(together(prefix, middle, target)),
+                    "with other callers": runner.run(together(engine, prefix, middle, target)),
                 }
     finally:
         engine.close()
+
+
+async def together(engine: Engine, prefix: str, middle: str, target: str) -> float:
+    """Beside other callers' texts."""
+    others = [engine.score(f"{i}. {prefix}", [other], target) for i, other in enumerate(OTHERS)]
+    return mean_nll((await asyncio.gather(engine.score(prefix, [middle], target), *others))[0][0])
 
 
 def plain(network: Any, tokeniser: Tokeniser, head: str, target: str) -> float:

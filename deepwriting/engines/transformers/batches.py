@@ -89,12 +89,11 @@ def grouped(rows: Sequence[AnyRow], tokens: int, worth_a_pass: int) -> list[list
     # Of rows in this order a best pass is a run. costs[n]: least cost of the first n; their last run begins at cuts[n].
     costs, cuts, earliest = np.zeros(len(ordered) + 1, dtype=np.int64), [0], 0
     for end in range(1, len(ordered) + 1):
+        # A run that begins later has fewer rows, and none wider: if the earliest keeps the limit, all do.
         while earliest < end - 1 and (end - earliest) * widths[earliest] > tokens:
             earliest += 1
         starts = np.arange(earliest, end)
         found = costs[starts] + (end - starts) * widths[starts] + worth_a_pass
-        # The first run may be too wide where a later one is not.
-        found[((end - starts) * widths[starts] > tokens) & (starts < end - 1)] = np.iinfo(np.int64).max
         cuts.append(earliest + int(found.argmin()))
         costs[end] = found.min()
     groups, end = list[list[AnyRow]](), len(ordered)
