@@ -215,15 +215,15 @@ def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
     folder.save(record)
     expected = _rows_in(stage, context)
     watcher.stage_started(planned, expected)
-    tasks = stage.tasks(recipe)
-    executor = QuietExecutor(
-        pipeline=stage.steps(context),
-        tasks=tasks,
-        workers=min(tasks, recipe.execution.workers),
-        logging_dir=str(folder.logs),
-    )
     try:
-        executor.run()
+        for phase in stage.phases(context):
+            executor = QuietExecutor(
+                pipeline=phase.steps,
+                tasks=phase.tasks,
+                workers=min(phase.tasks, recipe.execution.workers),
+                logging_dir=str(folder.logs / phase.name),
+            )
+            executor.run()
         record.counts = _counted(folder, expected)
         try:
             _check(stage, record.counts)
@@ -235,6 +235,7 @@ def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
     finally:
         record.seconds = earlier + watch.seconds
         folder.save(record)
+    folder.remove_work()
     return record
 
 
@@ -255,7 +256,7 @@ def _counted(folder: StageFolder, expected: int | None) -> Counts:
 def _candidates(folder: StageFolder) -> int:
     """Candidates that the source readers counted, from datatrove's statistics."""
     total = 0
-    for file in sorted((folder.logs / "stats").glob("*.json")):
+    for file in sorted(folder.logs.rglob("stats/*.json")):
         for step in json.loads(file.read_text(encoding="utf-8")):
             value = step["stats"].get("candidates", 0)
             total += value["total"] if isinstance(value, dict) else value

@@ -10,7 +10,8 @@ runs/NAME/
         rejects/00000.jsonl.gz
         counts/00000.json  rows out, rejected and why, one file a task
         progress/00000.json  rows so far, for whoever watches
-        logs/              datatrove's logs, statistics and completion markers
+        logs/              datatrove's logs, statistics and completion markers; a folder for each of several phases
+        work/              what the phases of an unfinished stage hand to each other
     search/journal/        every finished search step
     search/status/         how far the search is, one file a task (deepwriting/reer/status.py)
     deepwriting-20k/       the dataset
@@ -98,6 +99,11 @@ class StageFolder:
         """Datatrove's logs, statistics and completion markers."""
         return self.path / "logs"
 
+    @property
+    def work(self) -> Path:
+        """What the phases of the stage hand to each other; deleted when it has finished."""
+        return self.path / "work"
+
     def record(self) -> StageRecord | None:
         """What is known about the stage; ``None`` if it never started.
 
@@ -146,8 +152,13 @@ class StageFolder:
 
     def forget_tasks(self) -> None:
         """Have all tasks done again by the next run; the search still finds its steps in the journal."""
-        if (self.logs / "completions").exists():
-            shutil.rmtree(self.logs / "completions")
+        for markers in sorted(self.logs.rglob("completions")):
+            shutil.rmtree(markers)
+
+    def remove_work(self) -> None:
+        """Delete what the phases have handed to each other."""
+        if self.work.exists():
+            shutil.rmtree(self.work)
 
     def remove(self) -> None:
         """Delete the stage with all its results."""

@@ -2,13 +2,13 @@
 
     source → dedupe → select → search → annotate → build
 
-Each is a datatrove pipeline with its own folder, see ``deepwriting.rundir``.
+Each is one or several datatrove pipelines with a folder of their own, see ``deepwriting.rundir``.
 """
 
 from __future__ import annotations
 
 from deepwriting.stages.annotate import AnnotateStage
-from deepwriting.stages.base import Stage, StageContext
+from deepwriting.stages.base import Phase, SimpleStage, Stage, StageContext
 from deepwriting.stages.build import BuildStage
 from deepwriting.stages.dedupe import DedupeStage
 from deepwriting.stages.search import SearchStage
@@ -21,4 +21,4 @@ STAGES: tuple[Stage, ...] = (
 )  # fmt: skip
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 
-__all__ = ["STAGES", "STAGE_NAMES", "Stage", "StageContext"]
+__all__ = ["STAGES", "STAGE_NAMES", "Phase", "SimpleStage", "Stage", "StageContext"]

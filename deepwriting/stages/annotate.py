@@ -8,11 +8,11 @@ from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.filters import Copying, EndOfThinking, Repetition, ThinkingPatterns
 from deepwriting.recipe import Recipe
-from deepwriting.stages.base import Stage, StageContext, read_stage
+from deepwriting.stages.base import SimpleStage, StageContext, read_stage
 from deepwriting.stages.writer import WriteShard
 
 
-class AnnotateStage(Stage):
+class AnnotateStage(SimpleStage):
     """Runs the annotating filters; nothing is dropped here."""
 
     name = "annotate"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +30,21 @@ class StageContext:
     settings_hash: str
 
 
+@dataclass(frozen=True)
+class Phase:
+    """One datatrove pipeline of a stage.
+
+    Attributes:
+        name: folder of its logs and completion markers below the stage's ``logs/``; empty for a stage's only phase.
+        steps: the datatrove steps.
+        tasks: number of tasks.
+    """
+
+    name: str
+    steps: list[PipelineStep]
+    tasks: int
+
+
 class Stage(ABC):
     """One stage of the recipe. A stage is stateless: everything it knows comes with the context."""
 
@@ -46,8 +62,12 @@ class Stage(ABC):
         """The part of the recipe, and whatever else, that decides the stage's outcome; JSON values."""
 
     @abstractmethod
-    def steps(self, context: StageContext) -> list[PipelineStep]:
-        """The datatrove steps, from reading to writing."""
+    def phases(self, context: StageContext) -> Iterator[Phase]:
+        """The stage's pipelines in order.
+
+        Each is asked for when the one before has finished, so that it may look at what that has left. The last one ends
+        with ``WriteShard``. What phases hand to each other is kept in ``StageFolder.work`` until the stage is done.
+        """
 
     def tasks(self, recipe: Recipe) -> int:
         """Number of datatrove tasks."""
@@ -56,6 +76,18 @@ class Stage(ABC):
     def facts(self, context: StageContext) -> dict[str, Any]:
         """What the finished stage has to tell beyond its counts."""
         return {}
+
+
+class SimpleStage(Stage):
+    """A stage of one pipeline."""
+
+    @abstractmethod
+    def steps(self, context: StageContext) -> list[PipelineStep]:
+        """The datatrove steps, from reading to writing."""
+
+    def phases(self, context: StageContext) -> Iterator[Phase]:
+        """The only phase."""
+        yield Phase("", self.steps(context), self.tasks(context.recipe))
 
 
 def read_stage(context: StageContext, stage: str) -> JsonlReader:

@@ -9,7 +9,7 @@ from datatrove.pipeline.base import PipelineStep
 import deepwriting
 from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
-from deepwriting.stages.base import Stage, StageContext, read_stage
+from deepwriting.stages.base import SimpleStage, StageContext, read_stage
 from deepwriting.stages.decide import Decide
 from deepwriting.stages.writer import WriteShard
 
@@ -17,7 +17,7 @@ from deepwriting.stages.writer import WriteShard
 _ABOUT_MODEL = {"engine", "model", "revision", "dtype"}
 
 
-class BuildStage(Stage):
+class BuildStage(SimpleStage):
     """Decides what is kept, then builds shards, card and manifest."""
 
     name = "build"

@@ -8,11 +8,11 @@ from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.recipe import Recipe
 from deepwriting.select.duplicates import MarkDuplicates
-from deepwriting.stages.base import Stage, StageContext, read_stage
+from deepwriting.stages.base import SimpleStage, StageContext, read_stage
 from deepwriting.stages.writer import WriteShard
 
 
-class DedupeStage(Stage):
+class DedupeStage(SimpleStage):
     """Keeps the first of equal pairs."""
 
     name = "dedupe"

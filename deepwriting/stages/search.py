@@ -9,11 +9,11 @@ from datatrove.pipeline.base import PipelineStep
 from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.reer.stage import ReerSearch
-from deepwriting.stages.base import Stage, StageContext, read_stage, rows_of_tasks
+from deepwriting.stages.base import SimpleStage, StageContext, read_stage, rows_of_tasks
 from deepwriting.stages.writer import WriteShard
 
 
-class SearchStage(Stage):
+class SearchStage(SimpleStage):
     """Turns pairs into rows: one for each rollout."""
 
     name = "search"

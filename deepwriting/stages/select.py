@@ -10,12 +10,12 @@ from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.select.classify import Classify
 from deepwriting.select.taxonomy import CATEGORIES
-from deepwriting.stages.base import Stage, StageContext
+from deepwriting.stages.base import SimpleStage, StageContext
 from deepwriting.stages.spread import Spread
 from deepwriting.stages.writer import WriteShard
 
 
-class SelectStage(Stage):
+class SelectStage(SimpleStage):
     """Classifies the queries and spreads the pairs over the tasks of the search."""
 
     name = "select"

@@ -11,11 +11,11 @@ from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.sources import SOURCE_KINDS
 from deepwriting.sources.check import CheckPair
 from deepwriting.sources.write_query import WriteQuery
-from deepwriting.stages.base import Stage, StageContext
+from deepwriting.stages.base import SimpleStage, StageContext
 from deepwriting.stages.writer import WriteShard
 
 
-class SourceStage(Stage):
+class SourceStage(SimpleStage):
     """Reads all sources, has missing queries written, checks every pair."""
 
     name = "source"
