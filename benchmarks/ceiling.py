@@ -6,7 +6,8 @@
 First the ceilings: the speed of the model's own matrix products (every linear layer at 512 and 2,048 rows, weighted as
 in the model) and of one large square product, and the bandwidth at which weights are read, which bounds decoding. Then
 the engine, through its public interface: prefill (a text of n tokens with a short y), scoring where a quarter of the
-text is y, and decoding of 1, 8, 32 sequences.
+text is y, and decoding of 1, 8, 32 sequences. The ceilings are measured in a process of their own: a second pool of
+OpenMP threads in the engine's process would slow the engine down.
 
 Work is counted as 2 operations for each weight a token passes, plus attention over what stands before it (4 x heads x
 head dimension for each pair of tokens and layer, half of the square). The output layer counts only for scored tokens.
@@ -16,9 +17,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,8 +124,13 @@ def bandwidth(device: str, dtype: torch.dtype, rounds: int) -> float:
     return matrix.nbytes / best_seconds(lambda: matrix @ vector, device, rounds)
 
 
-def ceilings(work: Work, device: str, dtype: torch.dtype, rounds: int) -> float:
-    """Print the ceilings; the best speed of the large product and of the model's own ones (operations/s)."""
+def ceilings(work: Work, device: str, dtype: torch.dtype, rounds: int) -> tuple[list[dict[str, Any]], float, float]:
+    """Measure what the machine can do; runs in a process of its own.
+
+    Returns:
+        A table, the best speed of the large product and of the model's own ones (operations/s), and the bandwidth at
+        which weights are read (bytes/s).
+    """
     rows: list[dict[str, Any]] = []
     seconds = 0.0
     for (k, n), times in sorted(work.shapes.items()):
@@ -138,8 +146,7 @@ def ceilings(work: Work, device: str, dtype: torch.dtype, rounds: int) -> float:
     side = SQUARE[device.split(":")[0]]
     square = product_rate(side, side, side, device, dtype, rounds)
     rows.append({"matrix product": f"{side} x {side} x {side}", "times": 1, "GFLOP/s": square / 1e9})
-    common.print_table(rows, {"GFLOP/s": ".0f"})
-    return max(square, own)
+    return rows, max(square, own), bandwidth(device, dtype, rounds)
 
 
 def text_of(engine: Any, tokens: int, salt: str) -> str:
@@ -155,8 +162,9 @@ def measure(options: argparse.Namespace, dtype: str) -> None:
         f"\n{options.random_weights or options.model} in {dtype} on {device}: {work.weights / 1e6:.0f} M weights at "
         f"work, {torch.get_num_threads()} threads, best of {options.rounds} rounds"
     )
-    top = ceilings(work, device, precision, options.rounds)
-    reading = bandwidth(device, precision, options.rounds)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
+        products, top, reading = apart.submit(ceilings, work, device, precision, options.rounds).result()
+    common.print_table(products, {"GFLOP/s": ".0f"})
     print(f"weights can be read at {reading / 1e9:.1f} GB/s\n")
     engine = TransformersEngine(folder, device=device, dtype=dtype, prefix_cache_gb=0.0, max_batch=max(SEQUENCES))
     rows = [
