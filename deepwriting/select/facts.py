@@ -99,7 +99,7 @@ def facts(document: Mapping[str, Any], ranks: Mapping[str, int], file: int, row:
 
 
 def _hash(text: str) -> int:
-    value: int = xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+    value: int = xxh3_64_intdigest(text.encode())
     return value
 
 

@@ -246,8 +246,8 @@ def read_shingles(work: Path, view: View) -> Iterator[tuple[int, int, Hashes]]:
     """Cluster, number and shingles of the rows in clusters, in that order."""
     tables = sorted((work / view.name / "shingles").glob("*.parquet"))
     with database(work / "scratch") as connection:
-        result = connection.execute(f"SELECT * FROM {parquet(*tables)} ORDER BY cluster, number")
-        for batch in result.to_arrow_reader(_ROWS_AT_ONCE):
+        ordered = connection.sql(f"SELECT * FROM {parquet(*tables)} ORDER BY cluster, number")
+        for batch in ordered.to_arrow_reader(_ROWS_AT_ONCE):
             clusters, numbers = batch.column(0).to_pylist(), batch.column(1).to_pylist()
             for place, (cluster, number) in enumerate(zip(clusters, numbers, strict=True)):
                 yield cluster, number, batch.column(2)[place].values.to_numpy()

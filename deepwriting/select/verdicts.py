@@ -41,7 +41,7 @@ FROM ranked WHERE judged.number = ranked.number AND judged.own AND ranked.place 
 _VERDICTS = """
 SELECT judged.file, judged.row, judged.reason,
     CASE WHEN judged.reason = 'duplicate_source_id' THEN judged.name || ' stands for pair ' || other.id || ' already'
-        WHEN judged.reason = 'enough_answers' THEN '{answers} better answers to the query of ' || other.name
+        WHEN judged.reason = 'enough_answers' THEN '{better} to the query of ' || other.name
         WHEN judged.similarity IS NOT NULL THEN printf('near-duplicate (%.2f) of ', judged.similarity) || other.name
         WHEN judged.equal_answer THEN 'same answer as ' || other.name
         ELSE 'duplicate of ' || other.name END AS detail
@@ -84,7 +84,8 @@ class Judge(PipelineStep):
                 if self.answers is not None:
                     connection.execute(_BEST)
                     connection.execute(_ENOUGH.format(answers=self.answers))
-                save(connection, _VERDICTS.format(answers=self.answers), self.work / "verdicts.parquet")
+                better = f"{self.answers} better answer{'s' if self.answers != 1 else ''}"
+                save(connection, _VERDICTS.format(better=better), self.work / "verdicts.parquet")
 
     def _near_file(self, name: str) -> Path:
         return self.work / f"near_{name}.parquet"

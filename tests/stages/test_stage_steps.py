@@ -102,7 +102,7 @@ def test_the_decision(row: dict[str, Any], settings: dict[str, Any], reasons: li
 
 def test_the_stages_are_in_the_order_of_the_design() -> None:
     assert STAGE_NAMES == ("source", "dedupe", "select", "search", "annotate", "build")
-    assert [stage.single_task for stage in STAGES] == [False, True, False, False, False, False]
+    assert [stage.single_task for stage in STAGES] == [False] * 6
     assert all(stage.title for stage in STAGES)
 
 
@@ -111,8 +111,9 @@ def test_settings_are_json_and_steps_can_be_made_without_a_model(stage: Any, tmp
     recipe = parse_recipe(RECIPE.replace("KIND", "gutenberg"))
     settings = stage.settings(recipe)
     assert json.loads(json.dumps(settings)) == settings
-    steps = stage.steps(StageContext(recipe, RunFolder(tmp_path), "hash"))
-    assert isinstance(steps[-1], WriteShard)
+    phases = list(stage.phases(StageContext(recipe, RunFolder(tmp_path), "hash")))
+    assert isinstance(phases[-1].steps[-1], WriteShard)
+    assert len({phase.name for phase in phases}) == len(phases), "phases share no completion markers"
     assert not list(tmp_path.iterdir())
 
 
