@@ -90,9 +90,31 @@ class Sign(PipelineStep):
             target.close()
 
 
-def bucket_steps(work: Path, views: list[View], buckets: int, hashes_per_bucket: int) -> list[PipelineStep]:
-    """Phase 4, one task a bucket: rows that share it."""
-    return [Buckets(work / view.name, config(buckets, hashes_per_bucket)) for view in views]
+class Pairs(PipelineStep):
+    """Phase 4: rows that share a bucket. Each task takes its share of the buckets, so any number of tasks is right.
+
+    Args:
+        work: the stage's work folder.
+        views: what is compared.
+        buckets: number of buckets.
+        hashes_per_bucket: hashes in a bucket.
+    """
+
+    type = "🫂 - DEDUP"
+    name = "🎯 MinHash stage 2"
+
+    def __init__(self, work: Path, views: list[View], buckets: int, hashes_per_bucket: int):
+        super().__init__()
+        self.work, self.views = work, views
+        self.buckets, self.hashes_per_bucket = buckets, hashes_per_bucket
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:
+        """Write the pairs of this task's buckets."""
+        for view in self.views:
+            step = Buckets(self.work / view.name, config(self.buckets, self.hashes_per_bucket))
+            for bucket in range(rank, self.buckets, world_size):
+                with self.track_time():
+                    step.run(None, bucket, self.buckets)
 
 
 def cluster_steps(work: Path, views: list[View], buckets: int, hashes_per_bucket: int) -> list[PipelineStep]:

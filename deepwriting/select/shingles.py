@@ -73,7 +73,7 @@ def shingles(text: str, size: int) -> Hashes:
     Returns:
         Sorted hashes, none twice; empty when the text holds no word.
     """
-    joined = np.frombuffer(words(text), np.uint8)
+    joined = np.frombuffer(words(text), np.uint8)  # bytes of UTF-8
     length = len(joined)
     if not length:
         return np.empty(0, np.uint64)
@@ -83,13 +83,17 @@ def shingles(text: str, size: int) -> Hashes:
     starts = np.concatenate(([0], spaces + 1))[: len(spaces) + 2 - size]
     ends = np.concatenate((spaces, [length]))[size - 1 :]
     prefix = np.zeros(length + 1, np.uint64)
-    np.cumsum(joined * _POWERS.base[:length], out=prefix[1:])
+    np.multiply(joined.astype(np.uint64), _POWERS.base[:length], out=prefix[1:])
+    np.cumsum(prefix, out=prefix)
     hashes = (prefix[ends] - prefix[starts]) * _POWERS.inverse[starts]
     # The low bits of a polynomial depend on little of the text: mix the high ones in.
     hashes ^= hashes >> np.uint64(32)
     hashes *= np.uint64(_BASE)
     hashes ^= hashes >> np.uint64(29)
-    return np.unique(hashes)
+    hashes.sort()
+    first = np.ones(len(hashes), np.bool_)
+    np.not_equal(hashes[1:], hashes[:-1], out=first[1:])
+    return hashes[first]  # np.unique takes three times as long
 
 
 def jaccard(first: Hashes, second: Hashes) -> float:

@@ -3,8 +3,8 @@
     rows         N tasks   what has to be known of every row; copies of what was released before
     equal        1 task    order of all rows, equal pairs, source ids and answers
     signatures   N tasks   MinHash stage 1, of answers and of queries
-    buckets      one task a bucket
-    clusters     1 task
+    buckets      N tasks   MinHash stage 2
+    clusters     1 task    MinHash stage 3
     shingles     N tasks   of the rows in clusters, to look at them again
     verdicts     1 task    near-duplicates, and at most so many answers to a query
     (no name)    N tasks   the rows are read again and written
@@ -42,7 +42,7 @@ class DedupeStage(Stage):
         # What does the work imports numpy and datatrove's MinHash: not for `deepwriting --help`.
         from deepwriting.select.duplicates import EqualRows
         from deepwriting.select.facts import TableOfRows
-        from deepwriting.select.near import Shingle, Sign, View, bucket_steps, cluster_steps
+        from deepwriting.select.near import Pairs, Shingle, Sign, View, cluster_steps
         from deepwriting.select.verdicts import Judge
 
         settings, tasks = context.recipe.dedupe, self.tasks(context.recipe)
@@ -59,7 +59,7 @@ class DedupeStage(Stage):
         if views:
             hashes = settings.buckets, settings.hashes_per_bucket
             yield Phase("signatures", [Sign(source, work, views, *hashes)], tasks)
-            yield Phase("buckets", bucket_steps(work, views, *hashes), settings.buckets)
+            yield Phase("buckets", [Pairs(work, views, *hashes)], tasks)
             yield Phase("clusters", cluster_steps(work, views, *hashes), 1)
             yield Phase("shingles", [Shingle(source, work, views)], tasks)
         yield Phase("verdicts", [Judge(work, views, settings.max_answers_per_query)], 1)
