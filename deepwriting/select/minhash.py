@@ -222,22 +222,21 @@ class Clusters(MinhashDedupCluster):
 
 def _joined(labels: npt.NDArray[np.int64], pairs: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Labels after rows have been joined in pairs; a label is the smallest row of its component."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     highest = int(pairs.max()) + 1
     if highest > len(labels):
         labels = np.concatenate([labels, np.arange(len(labels), highest)])
-    ends = labels[pairs]
-    nodes, indices = np.unique(ends, return_inverse=True)
-    first, second = indices.reshape(ends.shape).T
-    edges = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(len(nodes), len(nodes)))
-    _, component = connected_components(edges, directed=False)
-    smallest = np.full(component.max() + 1, len(labels), np.int64)
-    np.minimum.at(smallest, component, nodes)
-    names = np.arange(len(labels))
-    names[nodes] = smallest[component]
-    return names[labels]
+    first, second = pairs.T.astype(np.int64)
+    while True:
+        one, two = labels[first], labels[second]
+        apart = one != two
+        if not apart.any():
+            return labels
+        first, second = first[apart], second[apart]
+        # The larger label points to the smallest that it is paired with. Every label of a pair is at one end of such a
+        # pointer, so each round halves the labels that are still to be joined.
+        np.minimum.at(labels, np.maximum(one, two)[apart], np.minimum(one, two)[apart])
+        while not np.array_equal(labels, above := labels[labels]):
+            labels = above
 
 
 def read_clusters(folder: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -11,6 +11,8 @@ from datatrove.pipeline.dedup.minhash import (
     MinhashDedupCluster,
     MinhashDedupSignature,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepwriting.sections.dedupe import chance_of_comparison
 from deepwriting.select import minhash
@@ -116,3 +118,16 @@ def test_the_banding_finds_what_its_formula_says(tmp_path: Path, prose: Prose) -
     found = clustered(tmp_path, settings)
     assert len(found) / (2 * count) == pytest.approx(chance_of_comparison(float(similar), 4, 5), abs=0.1)
     assert all(cluster == number - number % 2 for number, cluster in found.items()), "unlike texts stay apart"
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40), st.integers(1, 4))
+def test_rows_that_are_connected_have_the_smallest_row_as_label(pairs: list[tuple[int, int]], parts: int) -> None:
+    labels = np.empty(0, np.int64)
+    groups = {row: {row} for row in range(31)}
+    for one, two in pairs:
+        joined = groups[one] | groups[two]
+        groups |= dict.fromkeys(joined, joined)
+    for part in range(parts):
+        if pairs[part::parts]:
+            labels = minhash._joined(labels, np.array(pairs[part::parts]))
+    assert labels.tolist() == [min(groups[row]) for row in range(len(labels))]

@@ -129,7 +129,7 @@ def test_without_near_duplicates_there_is_no_minhash(recipe: Callable[..., str],
 RUNNER = """
 import os, signal, sys
 from pathlib import Path
-import duckdb, pyarrow.parquet, scipy.sparse.csgraph
+import duckdb, pyarrow.parquet
 import deepwriting.select.verdicts
 from deepwriting.executor import QuietExecutor
 from deepwriting.pipeline import run_recipe
