@@ -130,12 +130,13 @@ class TableOfRows(PipelineStep):
         shards = list(shards_of_task(self.source, None, rank, world_size))
         if copied.exists():
             shards.append((released_number(copied), copied))
-        with TableWriter(self.work / "rows" / f"{rank:05d}.parquet", schema()) as table:
+        rows = 0
+        with self.track_time(), TableWriter(self.work / "rows" / f"{rank:05d}.parquet", schema()) as table:
             for file, path in shards:
                 for row, document in enumerate(read_shard(path)):
-                    with self.track_time():
-                        table.add(*facts(document, self.ranks, file, row))
-                    self.stat_update("rows")
+                    table.add(*facts(document, self.ranks, file, row))
+                    rows += 1
+        self.stat_update("rows", value=rows)
 
     def _copy(self, rank: int, world_size: int) -> None:
         if not self.readers:

@@ -79,15 +79,13 @@ class Sign(PipelineStep):
         for file, path in shards_of_task(self.source, self.work / "released", rank, world_size):
             marks = rows_of_file(self.work / "compared.parquet", file, columns)
             for document, mark in marked(read_shard(path), marks):
-                if mark is None:
-                    continue
-                with self.track_time():
+                if mark is not None:
                     for view, target, wanted in zip(self.views, signatures, mark[1:], strict=True):
                         if wanted:
                             target.add(mark[0], view.shingles(document))
-                            self.stat_update(view.name)
-        for target in signatures:
+        for view, target in zip(self.views, signatures, strict=True):
             target.close()
+            self.stat_update(view.name, value=target.total)
 
 
 class Pairs(PipelineStep):
@@ -185,13 +183,10 @@ class Shingle(PipelineStep):
                 if (first := next(marks, None)) is None:
                     continue
                 for document, mark in marked(read_shard(path), chain([first], marks)):
-                    if mark is None:
-                        continue
-                    with self.track_time():
+                    if mark is not None:
                         for view, table, cluster in zip(self.views, tables, mark[1:], strict=True):
                             if cluster is not None:
                                 table.add(cluster, mark[0], view.shingles(document))
-                                self.stat_update(view.name)
 
 
 def _schema() -> pa.Schema:

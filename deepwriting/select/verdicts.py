@@ -121,9 +121,12 @@ class ApplyVerdicts(PipelineStep):
         """Yield every row."""
         for file, path in shards_of_task(self.source, None, rank, world_size):
             verdicts = rows_of_file(self.work / "verdicts.parquet", file, ["row", "reason", "detail"])
+            kept = 0
             for raw, verdict in marked(read_shard(path), verdicts):
                 doc = Document(text=raw["text"], id=raw["id"], metadata=raw["metadata"])
-                if verdict is not None:
+                if verdict is None:
+                    kept += 1
+                else:
                     reject(doc, *verdict)
-                self.stat_update("rejected" if verdict else "kept")
                 yield doc
+            self.stat_update("kept", value=kept)
