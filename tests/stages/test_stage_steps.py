@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from datatrove.data import Document
+from datatrove.pipeline.writers.jsonl import JsonlWriter
 
 from deepwriting.recipe import BuildSection, TransformersSection, parse_recipe
 from deepwriting.rundir import RunFolder, StageFolder
@@ -40,6 +42,20 @@ def test_rows_and_rejects_go_their_ways_and_are_counted(tmp_path: Path) -> None:
     assert (counts.rows_out, counts.rejected, counts.extra) == (3, 3, 0)
     assert counts.reasons == {"empty": 2, "short": 1}
     assert StageFolder(tmp_path).progress() == 6
+
+
+def test_files_are_datatroves_byte_for_byte(tmp_path: Path) -> None:
+    docs = [
+        document(0, numbers=[1, {"a": None}], zh="渡船"),
+        Document(text="", id="d1", metadata={"x": ""}),
+        document(2),
+    ]
+    write(tmp_path, docs)
+    with JsonlWriter(str(tmp_path / "stock")) as stock:
+        for doc in docs:
+            stock.write(doc, 0)
+    files = [gzip.decompress((tmp_path / name / "00000.jsonl.gz").read_bytes()) for name in ("shards", "stock")]
+    assert files[0] == files[1]
 
 
 def test_a_task_without_rows_still_counts(tmp_path: Path) -> None:
@@ -102,7 +118,7 @@ def test_the_decision(row: dict[str, Any], settings: dict[str, Any], reasons: li
 
 def test_the_stages_are_in_the_order_of_the_design() -> None:
     assert STAGE_NAMES == ("source", "dedupe", "select", "search", "annotate", "build")
-    assert [stage.single_task for stage in STAGES] == [False, True, False, False, False, False]
+    assert [stage.single_task for stage in STAGES] == [False] * 6
     assert all(stage.title for stage in STAGES)
 
 
@@ -111,8 +127,9 @@ def test_settings_are_json_and_steps_can_be_made_without_a_model(stage: Any, tmp
     recipe = parse_recipe(RECIPE.replace("KIND", "gutenberg"))
     settings = stage.settings(recipe)
     assert json.loads(json.dumps(settings)) == settings
-    steps = stage.steps(StageContext(recipe, RunFolder(tmp_path), "hash"))
-    assert isinstance(steps[-1], WriteShard)
+    phases = list(stage.phases(StageContext(recipe, RunFolder(tmp_path), "hash")))
+    assert isinstance(phases[-1].steps[-1], WriteShard)
+    assert len({phase.name for phase in phases}) == len(phases), "phases share no completion markers"
     assert not list(tmp_path.iterdir())
 
 
