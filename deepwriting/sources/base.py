@@ -26,6 +26,8 @@ from deepwriting.steps import rejected_record
 
 #: Rows of a Parquet file held in memory at once.
 _PARQUET_BATCH = 256
+#: ``json.dumps`` with options makes an encoder in every call.
+_SORTED_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
 #: A raw record, or the rejected document that stands for one that cannot be read.
 Record: TypeAlias = "dict[str, Any] | Document"
@@ -107,7 +109,7 @@ class PairReader(PipelineStep):
             "source": self.source,
             "source_id": source_id,
             "license": self.license,
-            "provenance": json.dumps(known, ensure_ascii=False, sort_keys=True),
+            "provenance": _SORTED_JSON.encode(known),
         }
         return Document(text=answer, id=f"{self.source}/{source_id}", metadata=metadata)
 
@@ -239,5 +241,5 @@ def raw_json(record: Mapping[str, Any]) -> str:
             text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         except (orjson.JSONEncodeError, ValueError, RecursionError):
             text = json.dumps(f"<{type(value).__name__}>")
-        parts.append(f"{json.dumps(str(key), ensure_ascii=False)}: {text}")
+        parts.append(f"{_SORTED_JSON.encode(str(key))}: {text}")
     return "{" + ", ".join(parts) + "}"

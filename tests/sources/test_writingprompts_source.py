@@ -12,8 +12,8 @@ from datatrove.data import Document
 
 from deepwriting.errors import SourceError
 from deepwriting.sources import WritingPromptsDump, WritingPromptsTable
-from deepwriting.sources.reddit_text import STORY_REQUEST
 from deepwriting.sources.reddit_dump import dump_files
+from deepwriting.sources.reddit_text import STORY_REQUEST
 
 
 def submission(own: str = "s1", **more: Any) -> dict[str, Any]:
