@@ -55,15 +55,17 @@ class PromptStore:
     """
 
     def __init__(self, cache_bytes: int = CACHE_BYTES):
-        # An empty name is SQLite's own word for a database in a temporary file without a name.
-        self.database = sqlite3.connect("", isolation_level=None)
         settings = {"cache_size": -(cache_bytes // 1024), "journal_mode": "OFF", "synchronous": "OFF", "temp_store": 1}
-        for name, value in settings.items():
-            self.database.execute(f"PRAGMA {name} = {value}")
-        self.database.execute(
-            "CREATE TABLE prompts "
-            "(id TEXT PRIMARY KEY, text TEXT, tag TEXT, score INTEGER, permalink TEXT, flair TEXT, nsfw INTEGER)"
-        )
+        # The file loses its name as soon as the database has it open. SQLite's own temporary databases would not do:
+        # they lie where TMPDIR pointed when the process began, or in /var/tmp.
+        with tempfile.NamedTemporaryFile(prefix="deepwriting-prompts-") as file:
+            self.database = sqlite3.connect(file.name, isolation_level=None)
+            for name, value in settings.items():
+                self.database.execute(f"PRAGMA {name} = {value}")
+            self.database.execute(
+                "CREATE TABLE prompts "
+                "(id TEXT PRIMARY KEY, text TEXT, tag TEXT, score INTEGER, permalink TEXT, flair TEXT, nsfw INTEGER)"
+            )
         self.database.execute("BEGIN")
         self._cursor = self.database.cursor()
 
