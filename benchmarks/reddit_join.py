@@ -255,7 +255,8 @@ def read(folder: Path, keep: int | None, tasks: int, *, parse_all: bool) -> dict
         pairs += not is_rejected(doc.metadata)
     return {
         "best of a prompt": keep, "tasks": tasks, "other tasks' lines": "parsed" if parse_all else "passed over",
-        "seconds": time.perf_counter() - began, "CPU s": time.process_time() - worked, "pairs": pairs, "rejects": rejects, "added MB": peak_mb() - before,
+        "seconds": time.perf_counter() - began, "CPU s": time.process_time() - worked, "pairs": pairs,
+        "rejects": rejects, "added MB": peak_mb() - before,
     }  # fmt: skip
 
 

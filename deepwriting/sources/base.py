@@ -52,6 +52,8 @@ class PairReader(PipelineStep):
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".parquet")
     #: Whether a line that cannot be parsed may stand in the rejects: not where it may hold personal data.
     keeps_raw_lines: ClassVar[bool] = True
+    #: Columns that are read of a Parquet file, where it has any of them; ``None`` for all.
+    columns: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, path: str, *, name: str, license: str, limit: int | None = None):  # noqa: A002
         super().__init__()
@@ -204,13 +206,14 @@ class PairReader(PipelineStep):
                 if isinstance(error, OSError) and error.errno:
                     raise
                 raise DamagedFileError(f"{file} is not a whole Parquet file: {error}") from error
+            names = [name for name in table.schema_arrow.names if self.columns is None or name in self.columns]
             number = 0
             with table:
                 for group in range(table.num_row_groups):
                     rows = table.metadata.row_group(group).num_rows
                     seen = 0
                     try:
-                        for batch in table.iter_batches(batch_size=_PARQUET_BATCH, row_groups=[group]):
+                        for batch in table.iter_batches(_PARQUET_BATCH, row_groups=[group], columns=names or None):
                             for index in range(batch.num_rows):
                                 seen += 1
                                 location = f"{file}:{number + seen}"
