@@ -57,7 +57,8 @@ class PromptStore:
     def __init__(self, cache_bytes: int = CACHE_BYTES):
         settings = {"cache_size": -(cache_bytes // 1024), "journal_mode": "OFF", "synchronous": "OFF", "temp_store": 1}
         # The file loses its name as soon as the database has it open. SQLite's own temporary databases would not do:
-        # they lie where TMPDIR pointed when the process began, or in /var/tmp.
+        # they lie where TMPDIR pointed when the process began, or in /var/tmp (as what it sorts still does: some 40
+        # bytes a story).
         with tempfile.NamedTemporaryFile(prefix="deepwriting-prompts-") as file:
             self.database = sqlite3.connect(file.name, isolation_level=None)
             for name, value in settings.items():
@@ -135,6 +136,6 @@ def temporary_disk() -> Iterator[None]:
     except (sqlite3.Error, OSError) as error:
         raise SourceError(
             f"temporary files for joining prompts and stories cannot be written in {tempfile.gettempdir()!r}: {error}; "
-            f"it needs about as much free space as the stories compressed; the variable TMPDIR "
+            "with max_stories_per_prompt they take about half the size of the stories; the variable TMPDIR "
             f"({os.environ.get('TMPDIR') or 'not set'}) names another folder"
         ) from error

@@ -129,7 +129,7 @@ def treebank(text: str) -> str:
 _SPELLED = """lamp river nobody isn't can't won't you're she'd we've Ann's it's I'll I'm don't cannot gonna gotta
 old-fashioned café naïve 10% $5 #1 1918 mother's home"""
 _WORDS = st.sampled_from(_SPELLED.split())
-_PLAIN = st.lists(_WORDS, min_size=1, max_size=8).map(" ".join)
+_PLAIN = st.lists(_WORDS, min_size=1, max_size=6).map(" ".join)
 _CLAUSE = st.one_of(
     _PLAIN,
     st.tuples(_PLAIN, st.sampled_from([", ", "; ", ": ", "... ", " -- "]), _PLAIN).map("".join),
@@ -141,7 +141,7 @@ _SPEECH = st.one_of(
     _SENTENCE.map(lambda said: f'"{said}"'),
     st.tuples(_PLAIN, _SENTENCE).map(lambda t: f'"The {t[0]}," she said. "{t[1]}"'),
 )
-_PROSE = st.lists(st.lists(_SPEECH, min_size=1, max_size=4).map(" ".join), min_size=1, max_size=4).map("\n\n".join)
+_PROSE = st.lists(st.lists(_SPEECH, min_size=1, max_size=3).map(" ".join), min_size=1, max_size=3).map("\n\n".join)
 
 
 @given(_PROSE)
