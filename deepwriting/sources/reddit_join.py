@@ -85,7 +85,7 @@ class PromptStore:
         found = self._cursor.execute(
             "SELECT text, tag, score, permalink, flair, nsfw FROM prompts WHERE id = ?", (submission,)
         ).fetchone()
-        return Prompt(*found[:5], nsfw=bool(found[5])) if found else None
+        return Prompt._make((*found[:5], bool(found[5]))) if found else None
 
 
 def best_stories(judged: Iterable[Judged], database: sqlite3.Connection, keep: int) -> Iterator[Document]:
