@@ -26,6 +26,8 @@ from deepwriting.steps import rejected_record
 
 #: Rows of a Parquet file held in memory at once.
 _PARQUET_BATCH = 256
+#: ``json.dumps`` with options makes an encoder in every call.
+_SORTED_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
 #: A raw record, or the rejected document that stands for one that cannot be read.
 Record: TypeAlias = "dict[str, Any] | Document"
@@ -50,6 +52,8 @@ class PairReader(PipelineStep):
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".parquet")
     #: Whether a line that cannot be parsed may stand in the rejects: not where it may hold personal data.
     keeps_raw_lines: ClassVar[bool] = True
+    #: Columns that are read of a Parquet file, where it has any of them; ``None`` for all.
+    columns: ClassVar[frozenset[str] | None] = None
 
     def __init__(self, path: str, *, name: str, license: str, limit: int | None = None):  # noqa: A002
         super().__init__()
@@ -107,7 +111,7 @@ class PairReader(PipelineStep):
             "source": self.source,
             "source_id": source_id,
             "license": self.license,
-            "provenance": json.dumps(known, ensure_ascii=False, sort_keys=True),
+            "provenance": _SORTED_JSON.encode(known),
         }
         return Document(text=answer, id=f"{self.source}/{source_id}", metadata=metadata)
 
@@ -139,11 +143,19 @@ class PairReader(PipelineStep):
         except RecordError as problem:
             return self.bad_record(location, record, problem.reason, problem.detail)
 
-    def records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, Record]]:
+    def records(
+        self, folder: DataFolder, file: str, wanted: Callable[[str, bytes], bool] | None = None
+    ) -> Iterator[tuple[str, Record]]:
         """Yield ``(location, record)`` for each line of an ndjson file or row of a Parquet file.
 
         A line that is not a JSON object, a wrong encoding and a truncated archive come as rejected documents in
         place of the record.
+
+        Args:
+            folder: the folder that ``file`` is relative to.
+            file: the file.
+            wanted: says for a line and its location whether to parse it; the others are passed over. Rows of Parquet
+                files are not asked about.
 
         Raises:
             SourceError: if the file cannot be opened or the disk or network fails.
@@ -152,17 +164,19 @@ class PairReader(PipelineStep):
             if file.endswith(".parquet"):
                 yield from self._parquet_records(folder, file)
             else:
-                yield from self._line_records(folder, file)
+                yield from self._line_records(folder, file, wanted)
         except DamagedFileError as error:
             # The records before the damage have been yielded; the damage itself is one counted reject.
             yield f"{file}:end", self.bad(f"{file}:end", "", "truncated_file", str(error))
         except OSError as error:
             raise SourceError(f"source file {file!r} cannot be read: {error}") from error
 
-    def _line_records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, Record]]:
+    def _line_records(
+        self, folder: DataFolder, file: str, wanted: Callable[[str, bytes], bool] | None
+    ) -> Iterator[tuple[str, Record]]:
         for number, line in enumerate(read_lines(folder, file), start=1):
             location = f"{file}:{number}"
-            if line.strip():
+            if line.strip() and (wanted is None or wanted(location, line)):
                 yield location, self._parse(location, line)
 
     def _parse(self, location: str, line: bytes) -> Record:
@@ -192,13 +206,14 @@ class PairReader(PipelineStep):
                 if isinstance(error, OSError) and error.errno:
                     raise
                 raise DamagedFileError(f"{file} is not a whole Parquet file: {error}") from error
+            names = [name for name in table.schema_arrow.names if self.columns is None or name in self.columns]
             number = 0
             with table:
                 for group in range(table.num_row_groups):
                     rows = table.metadata.row_group(group).num_rows
                     seen = 0
                     try:
-                        for batch in table.iter_batches(batch_size=_PARQUET_BATCH, row_groups=[group]):
+                        for batch in table.iter_batches(_PARQUET_BATCH, row_groups=[group], columns=names or None):
                             for index in range(batch.num_rows):
                                 seen += 1
                                 location = f"{file}:{number + seen}"
@@ -229,5 +244,5 @@ def raw_json(record: Mapping[str, Any]) -> str:
             text = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         except (orjson.JSONEncodeError, ValueError, RecursionError):
             text = json.dumps(f"<{type(value).__name__}>")
-        parts.append(f"{json.dumps(str(key), ensure_ascii=False)}: {text}")
+        parts.append(f"{_SORTED_JSON.encode(str(key))}: {text}")
     return "{" + ", ".join(parts) + "}"

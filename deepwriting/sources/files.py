@@ -23,8 +23,14 @@ from deepwriting.samples import resolve_samples
 MAX_LINE_BYTES = 64 * 2**20
 #: Longest zstd window that Reddit dumps use (bytes); the library's default refuses them.
 ZSTD_WINDOW = 2**31
-#: Compressed bytes decompressed at once: small, so that a highly compressible archive cannot fill the memory.
+#: Compressed bytes decompressed at once.
 _CHUNK_BYTES = 32 * 2**10
+#: The first chunk, and any after one that became larger than ``_MANY_BYTES``: a file of one repeated line shrinks to a
+#: ten-thousandth and must not fill the memory.
+_SMALLEST_CHUNK_BYTES = 2**10
+_MANY_BYTES = 8 * 2**20
+#: The rest of a giant line is read in pieces of this size (bytes).
+_SKIPPED_BYTES = 2**20
 _UTF8_MARK = b"\xef\xbb\xbf"
 _GLOB_MARKS = "*?["
 #: Endings of compressed files that any source may use.
@@ -56,6 +62,7 @@ class _Decompressed(io.RawIOBase):
         self._frame = self._start()
         self._compressed = b""
         self._plain = memoryview(b"")
+        self._chunk = _SMALLEST_CHUNK_BYTES
 
     def readable(self) -> bool:
         return True
@@ -71,7 +78,7 @@ class _Decompressed(io.RawIOBase):
 
     def _advance(self) -> bool:
         """Decompress one more chunk; false at the proper end of the file."""
-        data = self._compressed or self._raw.read(_CHUNK_BYTES)
+        data = self._compressed or self._raw.read(self._chunk)
         self._compressed = b""
         if self._frame.eof:
             data = data.lstrip(b"\0")  # tape and block devices pad archives with zeros
@@ -84,12 +91,13 @@ class _Decompressed(io.RawIOBase):
             self._plain = memoryview(self._frame.decompress(data))
         except (zlib.error, OSError, EOFError, _zstd_error()) as error:
             raise DamagedFileError(f"{self._file} cannot be decompressed: {error}") from error
+        self._chunk = _SMALLEST_CHUNK_BYTES if len(self._plain) > _MANY_BYTES else min(2 * self._chunk, _CHUNK_BYTES)
         if self._frame.eof:
             self._compressed = self._frame.unused_data
         return True
 
     def _raw_left(self) -> bool:
-        self._compressed = self._raw.read(_CHUNK_BYTES)
+        self._compressed = self._raw.read(self._chunk)
         return bool(self._compressed)
 
 
@@ -193,6 +201,6 @@ def read_lines(folder: DataFolder, file: str) -> Iterator[bytes]:
 
 
 def _skip_line(handle: io.BufferedIOBase) -> None:
-    while rest := handle.readline(MAX_LINE_BYTES):
+    while rest := handle.readline(_SKIPPED_BYTES):
         if rest.endswith(b"\n"):
             return

@@ -1,8 +1,4 @@
-r"""Turning the two written forms of r/WritingPrompts back into plain text: Reddit's Markdown, and tokenised tables.
-
-Dumps hold Markdown with HTML entities (``&gt;``, ``\*``); the tables on the Hub hold text that was split into tokens
-(``[ WP ] You 're late , `` said Ann . <newline>``), as made for Fan et al. 2018.
-"""
+r"""Texts of r/WritingPrompts: titles with their tags, and Reddit's Markdown with HTML entities (``&gt;``, ``\*``)."""
 
 from __future__ import annotations
 
@@ -30,16 +26,6 @@ _BACKSLASH = re.compile(r"\\([\\`*_{}\[\]()#+\-.!~>^|&\"'])")
 _INVISIBLE = re.compile("[\u200b\u2060\ufeff]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
-_SPACES = re.compile(r"[ \t]+")
-_NEWLINE_TOKEN = re.compile(r" ?(?:<newline>|<nl>) ?", re.IGNORECASE)
-_BRACKET_TOKENS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
-_NOT = re.compile(r"(?<=\w) (n['’]t)\b", re.IGNORECASE)
-_CLITIC = re.compile(r"(?<=[\w.)]) (['’](?:s|re|ve|ll|d|m))\b", re.IGNORECASE)
-_TWO_WORDS = re.compile(r"\b(gon|wan|got|gim|lem) (na|ta|me)\b", re.IGNORECASE)
-_JOINED = {"gonna", "wanna", "gotta", "gimme", "lemme"}
-_BEFORE_CLOSING = re.compile(r" (?=(?:[,.;:!?%)\]}…]|\.\.\.)(?![\w(\[]))")
-_AFTER_OPENING = re.compile(r"(?<![^\s(\[{])([(\[{$£€]) (?=\S)")
-
 
 def split_tag(title: str) -> tuple[str | None, str]:
     """Take the tag off a title: ``[WP] A lamp wakes up.`` becomes ``("WP", "A lamp wakes up.")``.
@@ -64,17 +50,24 @@ def from_markdown(text: str) -> str:
 
     Emphasis marks stay: they belong to the writing.
     """
-    text = html.unescape(text)
-    text = _TWICE_ESCAPED.sub(lambda found: html.unescape(found[0]), text)
-    text = _INVISIBLE.sub("", text).replace("\u00a0", " ")
+    # Most texts hold few of these: to look whether one is there is much cheaper than a substitution that finds none.
+    if "&" in text:
+        text = html.unescape(text)
+        text = _TWICE_ESCAPED.sub(lambda found: html.unescape(found[0]), text)
+    if not text.isascii():
+        text = _INVISIBLE.sub("", text).replace("\u00a0", " ")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = _BACKSLASH.sub(r"\1", text)
-    text = "\n".join(line.rstrip() for line in text.split("\n"))
-    return _BLANK_LINES.sub("\n\n", text).strip()
+    if "\\" in text:
+        text = _BACKSLASH.sub(r"\1", text)
+    text = "\n".join([line.rstrip() for line in text.split("\n")])
+    return _without_blank_runs(text).strip()
 
 
 def without_author(text: str, author: str) -> str:
     """Drop the lines in which a writer names themselves (``More at r/name``, ``/u/name``): names never reach a row."""
+    # A pattern is made for each author: only where the name occurs at all.
+    if author.casefold() not in text.casefold():
+        return text
     named = re.compile(rf"(?<![\w/])/?[ur]/{re.escape(author)}\b", re.IGNORECASE)
     if not named.search(text):
         return text
@@ -82,44 +75,5 @@ def without_author(text: str, author: str) -> str:
     return _BLANK_LINES.sub("\n\n", kept).strip()
 
 
-def from_tokens(text: str) -> str:
-    """Text as it was before it was split into tokens: ``You 're , they do n't`` becomes ``You're, they don't``.
-
-    What splitting lost cannot all be known; lone straight quotes open and close in turn within a line.
-    """
-    # Runs of spaces first: the patterns below would look at a long run once for each of its spaces.
-    text = _NEWLINE_TOKEN.sub("\n", _SPACES.sub(" ", text))
-    return _BLANK_LINES.sub("\n\n", "\n".join(_line_from_tokens(line) for line in text.split("\n"))).strip()
-
-
-def _line_from_tokens(line: str) -> str:
-    for token, bracket in _BRACKET_TOKENS.items():
-        line = line.replace(token, bracket)
-    line = re.sub(r"(?:^|(?<=\s))`` ?", '"', line)
-    line = re.sub(r" ?''(?=\s|$)", '"', line)
-    line = _NOT.sub(r"\1", line)
-    line = _CLITIC.sub(r"\1", line)
-    line = _TWO_WORDS.sub(lambda m: m[1] + m[2] if (m[1] + m[2]).lower() in _JOINED else m[0], line)
-    line = _close_quotes(line, '"')
-    line = _close_quotes(line, "'")
-    line = _BEFORE_CLOSING.sub("", line)
-    line = _AFTER_OPENING.sub(r"\1", line)
-    return re.sub(r" {2,}", " ", line).strip()
-
-
-def _close_quotes(line: str, quote: str) -> str:
-    """Attach lone quotes to what they enclose; a lone one without a partner goes to the word before it."""
-    lone = re.compile(rf"(?:^|(?<=\s)){quote}(?=\s|$)")
-    count = len(lone.findall(line))
-    if not count:
-        return line
-    first, *pieces = lone.split(line)
-    result = [first]
-    for index, piece in enumerate(pieces):
-        opens = index % 2 == 0 and index + 1 < count
-        if opens:
-            result += [quote, piece.lstrip()]
-        else:
-            result[-1] = result[-1].rstrip()
-            result += [quote, piece]
-    return "".join(result)
+def _without_blank_runs(text: str) -> str:
+    return _BLANK_LINES.sub("\n\n", text) if "\n\n\n" in text else text

@@ -6,11 +6,8 @@ name leaves this file.
 
 from __future__ import annotations
 
-import heapq
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from datatrove.data import Document
@@ -27,29 +24,23 @@ from deepwriting.sources.fields import (
     require,
     text_field,
 )
-from deepwriting.sources.files import COMPRESSIONS
+from deepwriting.sources.reddit_dump import Share, dump_files, submission_of
+from deepwriting.sources.reddit_join import Judged, Prompt, PromptStore, best_stories, temporary_disk
 from deepwriting.sources.reddit_text import NOT_PROMPTS, STORY_REQUEST, from_markdown, split_tag, without_author
 
 #: Reddit counts the writer's own vote as 1: a story of 2 convinced at least one reader. Stricter recipes ask for more.
 DEFAULT_MIN_SCORE = 2
+#: Larger numbers are no upvotes but an accident; the most that a database's and JSON's whole numbers hold alike.
+MAX_SCORE = 2**53
 #: What Reddit leaves in place of a text that is gone.
 GONE = frozenset({"[deleted]", "[removed]", "[deleted by user]", "[removed by reddit]", "[ removed by reddit ]"})
+_LONGEST_GONE = max(map(len, GONE))
 _BOT_NAME = re.compile(r"(?<!ab)(?<!tal)bot$|^automoderator$|-modteam$|[_-]bot[_-]", re.IGNORECASE)
+#: Looked for only where one of ``_BOT_HINTS`` stands: ten times faster than the pattern on a text without.
+_BOT_HINTS = ("a bot", "off-top")
 _BOT_TEXT = re.compile(r"\bI am a bot,? and this action\b|^\W*off-topic discussion\b", re.IGNORECASE)
 #: Columns of a submission or comment that may stand in the rejects; user names and what else a dump holds may not.
 _PUBLIC = ("id", "link_id", "parent_id", "title", "body", "score", "subreddit", "over_18", "distinguished", "stickied")
-
-
-@dataclass(frozen=True, slots=True)
-class _Prompt:
-    """What the join keeps of a submission."""
-
-    text: str
-    tag: str | None
-    score: int | None
-    permalink: str | None
-    flair: str | None
-    nsfw: bool
 
 
 class WritingPromptsDump(PairReader):
@@ -59,7 +50,9 @@ class WritingPromptsDump(PairReader):
     unreadable line is a candidate; a readable submission is not. With several tasks each takes the submissions and
     comments whose submission id falls to it, so that no task needs another one's.
 
-    The prompts of one task are joined in memory (about 300 bytes each); a later version joins out of core.
+    Of submissions that occur twice the later record counts, in the order of the files' names. Prompts, and stories that
+    compete for ``max_stories_per_prompt``, wait in temporary files (``TMPDIR``), so memory does not grow with the dump.
+    Everything comes in the order of the files: rejected submissions, then comments.
 
     Args:
         path: see above.
@@ -67,7 +60,10 @@ class WritingPromptsDump(PairReader):
         license: licence of the texts.
         limit: at most this many candidates per task.
         min_score: fewest upvotes of a story.
-        max_stories_per_prompt: keep only the stories with most upvotes of each prompt; reads the comments twice.
+        max_stories_per_prompt: keep only the stories with most upvotes of each prompt, among equals the earlier;
+            the first comes out when all comments are read.
+        min_chars: shortest story (characters, Markdown's escapes taken off); ``None`` for any.
+        max_chars: longest story (characters); ``None`` for any.
         include_nsfw: whether prompts marked as over 18 are used.
         subreddit: take only this one from dumps that hold several; ``None`` for all.
         skip_tags: tags of threads that hold no stories.
@@ -75,6 +71,7 @@ class WritingPromptsDump(PairReader):
 
     suffixes = ("",)
     keeps_raw_lines: ClassVar[bool] = False
+    columns: ClassVar[frozenset[str] | None] = frozenset({*_PUBLIC, "author", "permalink", "link_flair_text"})
 
     def __init__(
         self,
@@ -85,6 +82,8 @@ class WritingPromptsDump(PairReader):
         limit: int | None = None,
         min_score: int = DEFAULT_MIN_SCORE,
         max_stories_per_prompt: int | None = None,
+        min_chars: int | None = None,
+        max_chars: int | None = None,
         include_nsfw: bool = False,
         subreddit: str | None = "WritingPrompts",
         skip_tags: Sequence[str] = NOT_PROMPTS,
@@ -92,7 +91,12 @@ class WritingPromptsDump(PairReader):
         super().__init__(path, name=name, license=license, limit=limit)
         if max_stories_per_prompt is not None and max_stories_per_prompt < 1:
             raise SourceError(f"max_stories_per_prompt is {max_stories_per_prompt}; it must be at least 1 or null")
+        shortest = 1 if min_chars is None else min_chars
+        if not 0 < shortest <= (shortest if max_chars is None else max_chars):
+            raise SourceError(f"min_chars is {min_chars} and max_chars {max_chars}; needed: 0 < min_chars <= max_chars")
         self.min_score = min_score
+        self.min_chars = min_chars
+        self.max_chars = max_chars
         self.max_stories_per_prompt = max_stories_per_prompt
         self.include_nsfw = include_nsfw
         self.subreddit = subreddit
@@ -104,28 +108,33 @@ class WritingPromptsDump(PairReader):
         if not submissions or not comments:
             lacking = "submissions (RS*, *submissions*)" if not submissions else "comments (RC*, *comments*)"
             raise SourceError(f"source path {self.path!r} holds no file of {lacking}")
-        prompts: dict[str, _Prompt] = {}
-        for file in submissions:
-            for location, record in self.records(folder, file):
-                owner = location if isinstance(record, Document) else _submission_id(record) or location
-                if _task_of(owner, world_size) != rank:
-                    continue
-                # The raw record's own id column decides, so that a bad one is counted by exactly one task.
+        with temporary_disk(), PromptStore() as prompts:
+            for location, record in self._shared(folder, submissions, Share("id", rank, world_size)):
                 bad = record if isinstance(record, Document) else self._add_prompt(location, record, prompts)
                 if bad is not None:
                     yield bad
-        best = self._best_stories(folder, comments, prompts)
-        for file in comments:
-            for location, record in self.records(folder, file):
-                if _task_of(_owner(location, record), world_size) == rank:
-                    yield self.checked(location, record, lambda where, raw: self._story(where, raw, prompts, best))
+            judged = self._stories(folder, comments, Share("link_id", rank, world_size), prompts)
+            if self.max_stories_per_prompt is None:
+                yield from (doc for doc, _, _ in judged)
+            else:
+                yield from best_stories(judged, prompts.database, self.max_stories_per_prompt)
+
+    def _shared(self, folder: DataFolder, files: list[str], share: Share) -> Iterator[tuple[str, Record]]:
+        """The records of this task's share; each record is in exactly one, a bad one too."""
+        wanted = share.holds_line if share.world_size > 1 else None
+        for file in files:
+            for location, record in self.records(folder, file, wanted):
+                # Lines have been asked about; rows of Parquet files and what stands for a file's damage have not.
+                asked = wanted is None or not (file.endswith(".parquet") or location.endswith(":end"))
+                if asked or share.holds_record(location, record):
+                    yield location, record
 
     def public(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """The record without user names and without what the join does not read."""
         plain = str | int | float | bool | None
         return {key: record[key] for key in _PUBLIC if key in record and isinstance(record[key], plain)}
 
-    def _add_prompt(self, location: str, record: dict[str, Any], prompts: dict[str, _Prompt]) -> Document | None:
+    def _add_prompt(self, location: str, record: dict[str, Any], prompts: PromptStore) -> Document | None:
         """Remember a submission; the reject if it is not one."""
         try:
             require(record, "id", "title")
@@ -134,40 +143,32 @@ class WritingPromptsDump(PairReader):
             subreddit = optional_text(record, "subreddit")
             if self.subreddit and subreddit and subreddit.lower() != self.subreddit.lower():
                 return None
-            prompts[submission] = _Prompt(
+            prompt = Prompt(
                 text,
                 tag,
-                integer_field(record, "score") if record.get("score") is not None else None,
+                _score(record) if record.get("score") is not None else None,
                 optional_text(record, "permalink"),
                 optional_text(record, "link_flair_text"),
                 bool(flag_field(record, "over_18")),
             )
+            prompts.add(submission, prompt)
         except RecordError as problem:
             return self.bad_record(location, record, problem.reason, problem.detail)
         return None
 
-    def _best_stories(self, folder: DataFolder, files: list[str], prompts: dict[str, _Prompt]) -> set[str] | None:
-        """Locations of the stories with most upvotes of each prompt; ``None`` when all are taken."""
-        if self.max_stories_per_prompt is None:
-            return None
-        best: dict[str, list[tuple[int, int, str]]] = {}
-        order = 0
-        for file in files:
-            for location, record in self.records(folder, file):
-                if isinstance(record, Document):
-                    continue
-                try:
-                    submission, _, _, score = self._judged(record, prompts)
-                except RecordError:
-                    continue  # counted with its reason when the comments are read for good
-                order -= 1  # among equal scores the earlier comment wins
-                stories = best.setdefault(submission, [])
-                heapq.heappush(stories, (score, order, location))
-                if len(stories) > self.max_stories_per_prompt:
-                    heapq.heappop(stories)
-        return {location for stories in best.values() for _, _, location in stories}
+    def _stories(self, folder: DataFolder, files: list[str], share: Share, prompts: PromptStore) -> Iterator[Judged]:
+        """Every comment of the share as a pair or as a reject."""
+        for location, record in self._shared(folder, files, share):
+            if isinstance(record, Document):
+                yield record, None, 0
+                continue
+            try:
+                submission, prompt, story, score = self._judged(record, prompts)
+                yield self._pair(identifier(record, "id") or location, prompt, story, score), submission, score
+            except RecordError as problem:
+                yield self.bad_record(location, record, problem.reason, problem.detail), None, 0
 
-    def _judged(self, record: dict[str, Any], prompts: dict[str, _Prompt]) -> tuple[str, _Prompt, str, int]:
+    def _judged(self, record: dict[str, Any], prompts: PromptStore) -> tuple[str, Prompt, str, int]:
         """Submission id, prompt, story and score of a comment that is a story; otherwise the reason why it is not."""
         require(record, "id", "link_id", "parent_id", "body", "score")
         link = text_field(record, "link_id", empty="missing_prompt")
@@ -175,20 +176,20 @@ class WritingPromptsDump(PairReader):
         body = text_field(record, "body", empty="empty_answer")
         if parent != link:
             raise RecordError("not_top_level", f"parent is {parent}, submission is {link}")
-        if body.strip().lower() in GONE:
+        if _is_gone(body):
             raise RecordError("deleted", f"body is {body.strip()}")
         author = optional_text(record, "author") or ""
         official = optional_text(record, "distinguished") in ("moderator", "admin") or record.get("stickied") is True
-        if official or _BOT_NAME.search(author) or _BOT_TEXT.search(body):
+        if official or _BOT_NAME.search(author) or _is_bot_text(body):
             raise RecordError("moderator_or_bot")
-        score = integer_field(record, "score")
-        submission = link.removeprefix("t3_")
-        prompt = prompts.get(submission)
-        if prompt is None:
+        score = _score(record)
+        submission = submission_of(record, "link_id")
+        prompt = prompts.get(submission) if submission else None
+        if submission is None or prompt is None:
             raise RecordError("missing_prompt", f"submission {link} is not in the dump")
         if prompt.tag in self.skip_tags:
             raise RecordError("not_a_prompt", f"the thread is tagged [{prompt.tag}]")
-        if not prompt.text or prompt.text.lower() in GONE:
+        if not prompt.text or _is_gone(prompt.text):
             raise RecordError("empty_query", "the submission's title holds no prompt")
         if prompt.nsfw and not self.include_nsfw:
             raise RecordError("nsfw", "the prompt is marked as over 18")
@@ -199,18 +200,17 @@ class WritingPromptsDump(PairReader):
             story = without_author(story, author)
         if not story:
             raise RecordError("empty_answer", "body holds no text of its own")
+        if self.min_chars is not None and len(story) < self.min_chars:
+            raise RecordError("short_story", f"{len(story)} characters; min_chars is {self.min_chars}")
+        if self.max_chars is not None and len(story) > self.max_chars:
+            raise RecordError("long_story", f"{len(story)} characters; max_chars is {self.max_chars}")
         return submission, prompt, story, score
 
-    def _story(
-        self, location: str, record: dict[str, Any], prompts: dict[str, _Prompt], best: set[str] | None
-    ) -> Document:
-        _, prompt, story, score = self._judged(record, prompts)
-        if best is not None and location not in best:
-            raise RecordError("too_many_stories", f"not among the {self.max_stories_per_prompt} best of its prompt")
+    def _pair(self, own: str, prompt: Prompt, story: str, score: int) -> Document:
         return self.pair(
             STORY_REQUEST + prompt.text,
             story,
-            identifier(record, "id") or location,
+            own,
             tag=prompt.tag,
             score=score,
             prompt_score=prompt.score,
@@ -219,44 +219,26 @@ class WritingPromptsDump(PairReader):
         )
 
 
-def dump_files(files: list[str]) -> tuple[list[str], list[str]]:
-    """Tell a dump's files of submissions from those of comments by name; others are left out.
-
-    Returns:
-        Files of submissions, files of comments.
-    """
-    submissions, comments = [], []
-    for file in files:
-        base = file.rpartition("/")[2]
-        for compression in COMPRESSIONS:
-            base = base.removesuffix(compression)
-        _, dot, ending = base.rpartition(".")
-        if dot and ending not in ("jsonl", "ndjson", "json", "parquet"):
-            continue
-        if base.startswith("RS") or "submissions" in base.lower():
-            submissions.append(file)
-        elif base.startswith("RC") or "comments" in base.lower():
-            comments.append(file)
-    return submissions, comments
+def _is_gone(text: str) -> bool:
+    stripped = text.strip()
+    return len(stripped) <= _LONGEST_GONE and stripped.lower() in GONE
 
 
-def _owner(location: str, record: Record) -> str:
-    """What decides which task a comment falls to: its submission, or its place when it names none."""
-    link = None if isinstance(record, Document) else record.get("link_id")
-    return link.removeprefix("t3_") if isinstance(link, str) else location
+def _is_bot_text(body: str) -> bool:
+    lowered = body.lower()
+    return any(hint in lowered for hint in _BOT_HINTS) and _BOT_TEXT.search(body) is not None
 
 
-def _submission_id(record: Mapping[str, Any]) -> str | None:
-    own = identifier(record, "id")
-    return own.removeprefix("t3_") if own else None
+def _score(record: Mapping[str, Any]) -> int:
+    """The upvotes of a record; a number that no database holds is no score."""
+    score = integer_field(record, "score")
+    if abs(score) > MAX_SCORE:
+        raise RecordError("wrong_type", f"score is a number beyond {MAX_SCORE}")
+    return score
 
 
 def _required_id(record: Mapping[str, Any]) -> str:
-    submission = _submission_id(record)
+    submission = submission_of(record, "id")
     if submission is None:
         raise RecordError("wrong_type", f"id is {type(record['id']).__name__}, not a Reddit id")
     return submission
-
-
-def _task_of(owner: str, world_size: int) -> int:
-    return zlib.crc32(owner.encode("utf-8", errors="replace")) % world_size

@@ -10,7 +10,8 @@ from datatrove.io import DataFolder
 
 from deepwriting.sources.base import PairReader
 from deepwriting.sources.fields import RecordError, identifier, require, text_field
-from deepwriting.sources.reddit_text import NOT_PROMPTS, STORY_REQUEST, from_tokens, split_tag
+from deepwriting.sources.reddit_text import NOT_PROMPTS, STORY_REQUEST, split_tag
+from deepwriting.sources.reddit_tokens import from_tokens
 
 
 class WritingPromptsTable(PairReader):

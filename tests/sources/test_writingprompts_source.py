@@ -13,7 +13,6 @@ from datatrove.data import Document
 from deepwriting.errors import SourceError
 from deepwriting.sources import WritingPromptsDump, WritingPromptsTable
 from deepwriting.sources.reddit_text import STORY_REQUEST
-from deepwriting.sources.writingprompts import dump_files
 
 
 def submission(own: str = "s1", **more: Any) -> dict[str, Any]:
@@ -178,22 +177,6 @@ def test_plain_gz_and_parquet_dumps(tmp_path: Path) -> None:
     assert reasons(list(WritingPromptsDump(str(tmp_path), name="wp", license="L").run())) == [None]
 
 
-def test_files_are_told_apart_by_name() -> None:
-    names = [
-        "RC_2020.zst",
-        "RS_2020.zst",
-        "a/RS_2005-12",
-        "wp_submissions.zst",
-        "WP_Comments.jsonl.gz",
-        "RC_notes.md",
-        "x.zst",
-    ]
-    assert dump_files(names) == (
-        ["RS_2020.zst", "a/RS_2005-12", "wp_submissions.zst"],
-        ["RC_2020.zst", "WP_Comments.jsonl.gz"],
-    )
-
-
 def test_half_a_dump_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "RC_1.jsonl").write_bytes(lines([comment()]))
     with pytest.raises(SourceError, match="holds no file of submissions"):
@@ -208,6 +191,134 @@ def test_a_truncated_dump_is_one_reject(tmp_path: Path) -> None:
     assert found.count("truncated_file") == 1
     assert found[-1] == "truncated_file"
     assert found.count(None) > 1000
+
+
+def write_months(folder: Path) -> None:
+    """Two months; a comment of January stands in February, and submissions occur twice."""
+    months = {
+        "RS_2019-01.zst": [submission("a", title="[WP] Old."), submission("b", title="[EU] Kept.")],
+        "RS_2019-02.zst": [submission("a", title="[WP] New."), {"id": "b"}, submission("b", subreddit="pics")],
+        "RC_2019-01.zst": [comment("c1", link_id="t3_a", parent_id="t3_a")],
+        "RC_2019-02.zst": [comment("c2", link_id="t3_b", parent_id="t3_b"), comment("c3", link_id="t3_a")],
+    }
+    for name, records in months.items():
+        (folder / name).write_bytes(zstandard.compress(lines(records)))
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_months_are_joined_and_the_later_record_of_a_submission_counts(tmp_path: Path, tasks: int) -> None:
+    write_months(tmp_path)
+    reader = WritingPromptsDump(str(tmp_path), name="wp", license="L")
+    docs = [doc for rank in range(tasks) for doc in reader.run(rank=rank, world_size=tasks)]
+    found = {doc.id: doc.metadata.get("query", doc.metadata.get("reject")).removeprefix(STORY_REQUEST) for doc in docs}
+    assert found == {
+        "wp/RS_2019-02.zst:2": "missing_columns",
+        "wp/c1": "New.",
+        "wp/c2": "Kept.",
+        "wp/RC_2019-02.zst:2": "not_top_level",
+    }
+    assert len(docs) == 4
+
+
+def test_length_limits_count_the_story_without_escapes(tmp_path: Path) -> None:
+    bodies = ["12345", "123\\*\\*", "123456789", "1234"]
+    comments = [comment(f"c{n}", body=body) for n, body in enumerate(bodies)]
+    docs = read(tmp_path, [submission()], comments, min_chars=5, max_chars=8)
+    assert reasons(docs) == [None, None, "long_story", "short_story"]
+    for wrong in ({"min_chars": 0}, {"min_chars": 5, "max_chars": 4}, {"max_chars": 0}):
+        with pytest.raises(SourceError, match="needed: 0 < min_chars <= max_chars"):
+            WritingPromptsDump("x", name="wp", license="L", **wrong)
+
+
+@pytest.mark.parametrize("keep", [None, 2])
+@pytest.mark.parametrize("ending", ["zst", "parquet"])
+def test_any_number_of_tasks_gives_the_same_rows_in_the_order_of_the_files(
+    tmp_path: Path, keep: int | None, ending: str
+) -> None:
+    prompts = [submission(f"s{n}", gallery={"id": f"s{n % 5}"}) for n in range(30)] + [submission("s3", title="[WP] X")]
+    comments = [
+        comment(f"c{n}", link_id=f"t3_s{n * 7 % 31}", parent_id=f"t3_s{n * 7 % 31}", score=n % 6, body=f"{n} x")
+        for n in range(150)
+    ]
+    if ending == "parquet":
+        pq.write_table(pa.Table.from_pylist(prompts), tmp_path / "RS.parquet")
+        pq.write_table(pa.Table.from_pylist(comments), tmp_path / "RC.parquet")
+    else:
+        read(tmp_path, prompts, [*comments, b"{", b"\xff"])
+    reader = WritingPromptsDump(str(tmp_path), name="wp", license="L", max_stories_per_prompt=keep)
+    alone = [(doc.id, doc.text, doc.metadata) for doc in reader.run()]
+    for tasks in (2, 5):
+        shared = [[(d.id, d.text, d.metadata) for d in reader.run(rank=r, world_size=tasks)] for r in range(tasks)]
+        together = [row for rows in shared for row in rows]
+        assert sorted(together, key=repr) == sorted(alone, key=repr)
+        for rows in shared:
+            assert rows == [row for row in alone if row in rows]
+    assert len(alone) == len(comments) + (2 if ending == "zst" else 0)
+    if keep:
+        assert {row[2]["reject"] for row in alone if "reject" in row[2]} >= {"too_many_stories", "missing_prompt"}
+
+
+def test_a_limit_ends_the_reading_and_leaves_no_file_open(tmp_path: Path) -> None:
+    comments = [comment(f"c{n}", score=n + 2) for n in range(500)]
+    read(tmp_path, [submission()], comments)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for keep in (None, 2):
+        reader = WritingPromptsDump(str(tmp_path), name="wp", license="L", limit=3, max_stories_per_prompt=keep)
+        running = reader.run()
+        assert len(list(running)) == 3
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        unfinished = reader.run()
+        next(unfinished)
+        unfinished.close()  # type: ignore[attr-defined]
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_numbers_that_are_no_scores(tmp_path: Path) -> None:
+    docs = read(tmp_path, [submission()], [comment(score=2**60), comment(score=1e300), comment(score="7")])
+    assert reasons(docs) == ["wrong_type", "wrong_type", None]
+
+
+def test_submissions_before_the_damage_of_a_file_are_used(tmp_path: Path) -> None:
+    packed = zstandard.compress(lines([submission(f"s{n}", selftext=f"{n**40}") for n in range(3000)]), level=1)
+    (tmp_path / "RS_1.zst").write_bytes(packed[: len(packed) // 2])
+    comments = [comment(f"c{n}", link_id=f"t3_s{n}", parent_id=f"t3_s{n}") for n in (1, 2999)]
+    (tmp_path / "RC_1.jsonl").write_bytes(lines(comments))
+    for tasks in (1, 4):
+        reader = WritingPromptsDump(str(tmp_path), name="wp", license="L")
+        docs = [doc for rank in range(tasks) for doc in reader.run(rank=rank, world_size=tasks)]
+        assert sorted(map(str, reasons(docs))) == ["None", "missing_prompt", "truncated_file"]
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_a_giant_line_is_one_reject(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: int) -> None:
+    monkeypatch.setattr("deepwriting.sources.files.MAX_LINE_BYTES", 2000)
+    monkeypatch.setattr("deepwriting.sources.base.MAX_LINE_BYTES", 2000)
+    comments = [comment("giant", body="x" * 10_000), comment(link_id="t3_s2", parent_id="t3_s2")]
+    read(tmp_path, [submission(selftext="y" * 5000), submission("s2")], comments)
+    reader = WritingPromptsDump(str(tmp_path), name="wp", license="L")
+    docs = [doc for rank in range(tasks) for doc in reader.run(rank=rank, world_size=tasks)]
+    assert sorted(map(str, reasons(docs))) == ["None", "giant_record", "giant_record"]
+
+
+def test_parquet_without_a_column_is_a_reason_for_each_row(tmp_path: Path) -> None:
+    rows = [{key: value for key, value in comment(f"c{n}").items() if key != "score"} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist([submission()]), tmp_path / "RS.parquet")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "RC.parquet")
+    docs = list(WritingPromptsDump(str(tmp_path), name="wp", license="L").run())
+    assert reasons(docs) == ["missing_columns"] * 3
+    assert "missing score" in docs[0].metadata["reject_detail"]
+
+
+def test_a_file_that_disappears_stops_the_task_and_the_next_run_reads_it(tmp_path: Path) -> None:
+    read(tmp_path, [b"{", submission()], [comment()])
+    reader = WritingPromptsDump(str(tmp_path), name="wp", license="L", max_stories_per_prompt=1)
+    running = reader.run()
+    assert next(running).metadata["reject"] == "malformed_json"
+    (tmp_path / "RC_2020-01.zst").rename(tmp_path / "elsewhere.zst")
+    with pytest.raises(SourceError, match=r"'RC_2020-01\.zst' cannot be read: .*No such file"):
+        next(running)
+    (tmp_path / "elsewhere.zst").rename(tmp_path / "RC_2020-01.zst")
+    assert reasons(list(reader.run())) == ["malformed_json", None]
 
 
 def table(folder: Path, *records: dict[str, Any]) -> list[Document]:

@@ -1,0 +1,99 @@
+"""The files of a Reddit dump, and which task a line of them belongs to.
+
+Every task reads all lines, since the comments on a submission of January may stand in the file of June; each keeps
+those whose submission falls to it. That is told from the raw bytes where they leave no doubt, so that lines of other
+tasks are not parsed.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from datatrove.data import Document
+
+from deepwriting.sources.base import Record
+from deepwriting.sources.fields import identifier
+from deepwriting.sources.files import COMPRESSIONS
+
+#: An id as Reddit writes it, behind its key; anything else is left to the parser.
+_PLAIN_ID = re.compile(rb'\s*:\s*"(?:t3_)?([A-Za-z0-9]{1,20})"')
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a dump that falls to one task.
+
+    Attributes:
+        column: where a record names its submission: ``id`` of submissions, ``link_id`` of comments.
+        rank: the task.
+        world_size: number of tasks.
+    """
+
+    column: str
+    rank: int
+    world_size: int
+
+    def holds(self, owner: str) -> bool:
+        """Whether the submission ``owner`` falls to this task."""
+        return zlib.crc32(owner.encode("utf-8", errors="replace")) % self.world_size == self.rank
+
+    def holds_line(self, location: str, line: bytes) -> bool:
+        """Whether a raw line falls to this task; exactly one task says yes, whatever the line holds."""
+        owner = _id_in_line(line, self.column.encode())
+        if owner is None:
+            try:
+                record = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                record = None
+            owner = submission_of(record, self.column) if isinstance(record, dict) else None
+        return self.holds(owner or location)
+
+    def holds_record(self, location: str, record: Record) -> bool:
+        """The same for a parsed record or for the reject in its place."""
+        owner = None if isinstance(record, Document) else submission_of(record, self.column)
+        return self.holds(owner or location)
+
+
+def submission_of(record: Mapping[str, Any], column: str) -> str | None:
+    """The submission that a record names, without Reddit's ``t3_``; ``None`` when it names none."""
+    own = identifier(record, column)
+    return own.removeprefix("t3_") if own else None
+
+
+def dump_files(files: list[str]) -> tuple[list[str], list[str]]:
+    """Tell a dump's files of submissions from those of comments by name; others are left out.
+
+    Returns:
+        Files of submissions, files of comments.
+    """
+    submissions, comments = [], []
+    for file in files:
+        base = file.rpartition("/")[2]
+        for compression in COMPRESSIONS:
+            base = base.removesuffix(compression)
+        _, dot, ending = base.rpartition(".")
+        if dot and ending not in ("jsonl", "ndjson", "json", "parquet"):
+            continue
+        if base.startswith("RS") or "submissions" in base.lower():
+            submissions.append(file)
+        elif base.startswith("RC") or "comments" in base.lower():
+            comments.append(file)
+    return submissions, comments
+
+
+def _id_in_line(line: bytes, column: bytes) -> str | None:
+    """The id behind the only ``"column"`` of a line; ``None`` where there are none or several, or no plain id follows.
+
+    Quotation marks inside a text have a backslash before them, so what is found is a key.
+    """
+    key = b'"' + column + b'"'
+    at = line.find(key)
+    if at < 0 or line.find(key, at + 1) >= 0:
+        return None
+    found = _PLAIN_ID.match(line, at + len(key))
+    return found[1].decode() if found else None
