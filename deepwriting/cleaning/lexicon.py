@@ -1,0 +1,264 @@
+"""A lexicon of harm: categories of rules with weights, read from TOML.
+
+A word alone says little: crime fiction has murders in it, medicine has bodies, and people swear. So most rules ask for
+two things near each other, and a category rejects a text only from a sum of weights on:
+
+    [sets]
+    minor = ["child", "14 year old"]          # named lists of terms, used as "@minor"
+
+    [categories.hate]
+    threshold = 2.0                           # the sum of weights that rejects
+    rules = [
+      {terms = ["a phrase"], weight = 2.0},   # each different term that occurs adds its weight, once
+      {near = [["vermin"], ["@people"]], window = 8, weight = 1.0},
+    ]
+
+A term is a word or a phrase, compared by units (``metrics/units.py``): case, punctuation and typesetting make no
+difference. With ``near`` each different term of the *first* list that has a term of every other list at most ``window``
+units away adds the weight. A term that several rules of a category find counts once, with the greatest weight. Most
+texts lack what every rule needs, and are not looked at closely.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from deepwriting.errors import RecipeError
+from deepwriting.metrics.units import units
+
+Term = tuple[str, ...]
+
+#: The bundled lexicons, in ``cleaning/lexicons/``.
+BUNDLED = ("en.toml", "zh.toml")
+#: Units between the terms of a rule that does not say how many.
+DEFAULT_WINDOW = 10
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        groups: lists of terms; one of each has to occur.
+        window: greatest distance from a term of the first list to one of every other (units).
+        weight: what each different term of the first list adds.
+    """
+
+    groups: tuple[frozenset[Term], ...]
+    window: int
+    weight: float
+
+
+@dataclass(frozen=True)
+class Category:
+    """The rules of one kind of harm, and the sum of weights from which a text has it."""
+
+    name: str
+    threshold: float
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """All categories.
+
+    Attributes:
+        categories: in the order of the files.
+        digest: SHA-256 of the files' contents (first 16 digits), for the settings of the stage.
+    """
+
+    categories: tuple[Category, ...]
+    digest: str
+
+
+def load_lexicon(path: str | None = None, mode: Literal["add", "replace"] = "add") -> Lexicon:
+    """The bundled lexicon, with or instead of it one from a file.
+
+    A category that stands in several files has the rules of all and the threshold of the last.
+
+    Args:
+        path: a TOML file, or ``None``.
+        mode: whether the file is added to the bundled lexicon or replaces it.
+
+    Raises:
+        RecipeError: if the file cannot be read or is no lexicon.
+    """
+    texts: list[tuple[str, str]] = []
+    if path is None or mode == "add":
+        folder = files("deepwriting.cleaning").joinpath("lexicons")
+        texts += [(name, folder.joinpath(name).read_text(encoding="utf-8")) for name in BUNDLED]
+    if path is not None:
+        try:
+            texts.append((path, Path(path).expanduser().read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, RuntimeError) as error:
+            raise RecipeError(f"harm lexicon {path!r} cannot be read: {error}") from None
+    return _parsed(tuple(texts))
+
+
+@cache
+def _parsed(texts: tuple[tuple[str, str], ...]) -> Lexicon:
+    categories: dict[str, Category] = {}
+    digest = hashlib.sha256()
+    for name, text in texts:
+        digest.update(text.encode())
+        for category in _categories(name, text):
+            if (known := categories.get(category.name)) is not None:
+                category = Category(category.name, category.threshold, known.rules + category.rules)
+            categories[category.name] = category
+    return Lexicon(tuple(categories.values()), digest.hexdigest()[:16])
+
+
+def _categories(name: str, text: str) -> Iterable[Category]:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"harm lexicon {name!r} is not valid TOML: {error}") from None
+    _only(data, {"sets", "categories"}, f"harm lexicon {name!r}")
+    sets = _table(data.get("sets", {}), f"sets of harm lexicon {name!r}")
+    for label, entry in _table(data.get("categories", {}), f"categories of harm lexicon {name!r}").items():
+        where = f"category {label!r} of harm lexicon {name!r}"
+        _only(_table(entry, where), {"threshold", "rules"}, where)
+        rules = entry.get("rules")
+        if not isinstance(rules, list) or not rules:
+            raise RecipeError(f"{where}: rules is {rules!r}; allowed: a list of rules with terms or near")
+        threshold = _number(entry.get("threshold", 1.0), f"threshold of {where}")
+        yield Category(label, threshold, tuple(_rule(rule, sets, where) for rule in rules))
+
+
+def _rule(rule: Any, sets: Mapping[str, Any], where: str) -> Rule:
+    _only(_table(rule, f"a rule of {where}"), {"terms", "near", "window", "weight"}, f"a rule of {where}")
+    if ("terms" in rule) == ("near" in rule):
+        raise RecipeError(f"a rule of {where} has {sorted(rule)}; needed: either terms or near")
+    groups = [rule["terms"]] if "terms" in rule else rule["near"]
+    if not isinstance(groups, list) or not groups:
+        raise RecipeError(f"a rule of {where}: near is {groups!r}; allowed: a list of lists of terms")
+    window = rule.get("window", DEFAULT_WINDOW)
+    if not isinstance(window, int) or window < 1:
+        raise RecipeError(f"a rule of {where}: window is {window!r}; allowed: a whole number from 1")
+    weight = _number(rule.get("weight", 1.0), f"weight of a rule of {where}")
+    return Rule(tuple(frozenset(_terms(group, sets, where)) for group in groups), window, weight)
+
+
+def _terms(group: Any, sets: Mapping[str, Any], where: str) -> Iterable[Term]:
+    if not isinstance(group, list) or not group or not all(isinstance(term, str) for term in group):
+        raise RecipeError(f"a rule of {where}: terms are {group!r}; allowed: a list of words and phrases")
+    for term in group:
+        if term.startswith("@"):
+            if term[1:] not in sets:
+                raise RecipeError(f"a rule of {where}: the set {term} is unknown; there are {', '.join(sets) or 'none'}")
+            yield from _terms(sets[term[1:]], sets, where)
+        elif split := tuple(units(term)):
+            yield split
+        else:
+            raise RecipeError(f"a rule of {where}: the term {term!r} has no letter")
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise RecipeError(f"{where}: found {type(value).__name__}; allowed: a table")
+    return value
+
+
+def _only(value: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    if unknown := sorted(set(value) - allowed):
+        raise RecipeError(f"{where}: unknown keys {unknown}; allowed: {', '.join(sorted(allowed))}")
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise RecipeError(f"{where} is {value!r}; allowed: a number above 0")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class _Possible:
+    """What a text needs to hold for a list of terms to be in it: far cheaper to look for than the terms."""
+
+    words: frozenset[str]
+    strings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, terms: Iterable[Term]) -> _Possible:
+        """The longest word of every term; Chinese, whose single characters are everywhere, as a whole."""
+        terms = list(terms)
+        words = frozenset(max(term, key=len) for term in terms if not _without_spaces(term))
+        return cls(words, tuple(sorted("".join(term) for term in terms if _without_spaces(term))))
+
+    def in_text(self, words: set[str], joined: str) -> bool:
+        """Whether the list can be in a text with these words; ``joined`` is empty where nothing is Chinese."""
+        return not self.words.isdisjoint(words) or (bool(joined) and any(term in joined for term in self.strings))
+
+
+class Matcher:
+    """Finds the categories of a lexicon in texts.
+
+    Args:
+        categories: the categories to look for.
+    """
+
+    def __init__(self, categories: Sequence[Category]):
+        self.categories = tuple(categories)
+        self._possible = [
+            (rule, tuple(map(_Possible.of, rule.groups))) for category in categories for rule in category.rules
+        ]
+        every = {term for category in self.categories for rule in category.rules for g in rule.groups for term in g}
+        self._by_first: dict[str, list[Term]] = {}
+        for term in sorted(every):
+            self._by_first.setdefault(term[0], []).append(term)
+
+    def found(self, text: str, words: Sequence[str]) -> dict[str, tuple[float, tuple[str, ...]]]:
+        """The categories that a text reaches.
+
+        Args:
+            text: the text.
+            words: its units.
+
+        Returns:
+            Category -> sum of weights and the terms that gave it.
+        """
+        different, joined = set(words), "" if text.isascii() else "".join(words)
+        possible = {
+            rule for rule, groups in self._possible if all(group.in_text(different, joined) for group in groups)
+        }
+        if not possible:
+            return {}
+        places = self._places(words)
+        found = {}
+        for category in self.categories:
+            terms: dict[Term, float] = {}
+            for rule in category.rules:
+                if rule in possible:
+                    for term in rule.groups[0] & places.keys():
+                        if all(_near(places[term], places, group, rule.window) for group in rule.groups[1:]):
+                            terms[term] = max(rule.weight, terms.get(term, 0.0))
+            if terms and sum(terms.values()) >= category.threshold:
+                found[category.name] = (sum(terms.values()), tuple(sorted(map(_spelled, terms))))
+        return found
+
+    def _places(self, words: Sequence[str]) -> dict[Term, list[int]]:
+        places: dict[Term, list[int]] = {}
+        for index, word in enumerate(words):
+            for term in self._by_first.get(word, ()):
+                if tuple(words[index : index + len(term)]) == term:
+                    places.setdefault(term, []).append(index)
+        return places
+
+
+def _without_spaces(term: Term) -> bool:
+    return all(len(unit) == 1 and not unit.isascii() for unit in term)
+
+
+def _near(anchors: list[int], places: Mapping[Term, list[int]], group: frozenset[Term], window: int) -> bool:
+    others = [index for term in group & places.keys() for index in places[term]]
+    return any(abs(one - other) <= window for one in anchors for other in others)
+
+
+def _spelled(term: Term) -> str:
+    return "".join(term) if _without_spaces(term) else " ".join(term)
