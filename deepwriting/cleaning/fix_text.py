@@ -11,9 +11,9 @@ from datatrove.data import Document
 from deepwriting.cleaning.step import CleaningStep
 from deepwriting.sections.cleaning import CleaningSection
 
-#: What ftfy could change in a text under the settings below. ASCII without these is left as it is by every one of its
-#: steps: "&" begins an entity, and control characters and terminal escapes are removed.
-_ASCII_WORK = re.compile(r"[&\x00-\x08\x0b\x0e-\x1f\x7f]")
+#: What ftfy changes under the settings below beside broken encodings: "&" begins an entity; control characters, terminal
+#: escapes, C1 codes, surrogates, and invisible signs of direction and order are removed or replaced.
+_WORK = re.compile(r"[&\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u206a-\u206f\ufeff\ufff9-\ufffd\ud800-\udfff]")
 
 
 @cache
@@ -39,10 +39,12 @@ def fix_text(text: str) -> str:
     Returns:
         The repaired text; the same object when there is nothing to repair.
     """
-    if text.isascii() and not _ASCII_WORK.search(text):
-        return text
     import ftfy
+    from ftfy.badness import is_bad
 
+    # ftfy goes through a text line by line, and looks for a repair of each. It finds none where nothing is suspicious.
+    if not _WORK.search(text) and (text.isascii() or not is_bad(text)):
+        return text
     fixed: str = ftfy.fix_text(text, config=_config())
     return fixed
 
@@ -63,4 +65,4 @@ class FixText(CleaningStep):
         if query is not None:
             doc.metadata["query"] = fix_text(query)
         changed = doc.text != answer or doc.metadata.get("query") != query
-        self.stat_update("text_fixed" if changed else "text_fine")
+        self.count("text_fixed" if changed else "text_fine")

@@ -61,6 +61,6 @@ class Harm(CleaningStep):
             if text and (problem := harm_in(text, finder)):
                 reason = f"harm_{problem[0]}"
                 reject(doc, reason, f"{part}: {problem[1]}")
-                self.stat_update(reason)
+                self.count(reason)
                 return
-        self.stat_update("harm_none")
+        self.count("harm_none")

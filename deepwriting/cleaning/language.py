@@ -3,9 +3,13 @@
 Three ways to tell English apart, chosen by ``cleaning.detector``:
 
 ``script``     Latin letters count as English (``sources/check.py``).
-``py3langid``  The default; a model of 0.8 MB that comes with its package, so nothing is downloaded. Most texts do not
-               get that far: one in which common English words are frequent *is* English.
+``py3langid``  The default; its model comes with the package, so nothing is downloaded. Most texts do not get that far:
+               one in which common English words are frequent *is* English.
 ``fasttext``   datatrove's ``LanguageFilter``, whose model of 126 MB is downloaded at its first use.
+
+On 42 texts of our own in ten languages (``tests/cleaning/languages.jsonl``), long (35 to 45 words) and short (8 to 12):
+py3langid 21 of 21 and 21 of 21, at 2,900 and 7,100 texts a second; lingua 2.x, the other choice, 20 of 21 (a poem became
+Norwegian) and 21 of 21, at 180 and 230, with 96 MB of models.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from typing import Any
 from datatrove.data import Document
 
 from deepwriting.cleaning.step import CleaningStep
-from deepwriting.cleaning.words import words_of
+from deepwriting.cleaning.words import has_cjk, words_of
 from deepwriting.errors import RecipeError
 from deepwriting.sections.cleaning import CleaningSection
 from deepwriting.sources.check import language_of
@@ -86,7 +90,7 @@ def _fasttext() -> Detector:
 
 def reads_english(words: Sequence[str]) -> bool:
     """Whether common English words are so frequent that no other language comes into question."""
-    return sum(word in ENGLISH_WORDS for word in words) >= ENGLISH_SHARE * len(words)
+    return sum(map(ENGLISH_WORDS.__contains__, words)) >= ENGLISH_SHARE * len(words)
 
 
 def detected_language(text: str, words: Sequence[str], name: str, min_words: int) -> str | None:
@@ -101,7 +105,8 @@ def detected_language(text: str, words: Sequence[str], name: str, min_words: int
     Returns:
         ``en``, ``zh``, the code of another language, or ``None`` where script and detector know none.
     """
-    if words and text.isascii() and reads_english(words):
+    # The exact shares of scripts cost more than all else here, and are needed only where scripts mix.
+    if words and reads_english(words) and not has_cjk(text):
         return "en"
     language = language_of(text)
     if language != "en" or len(words) < min_words or reads_english(words):
@@ -146,7 +151,7 @@ class Language(CleaningStep):
         if asked != answer and not settings.allow_mixed_languages:
             outcome = outcome if outcome == "unsupported_language" else "language_mismatch"
             reject(doc, outcome, f"the query is in {asked}, the answer in {answer}")
-        self.stat_update(outcome)
+        self.count(outcome)
 
     @staticmethod
     def _language(text: str, settings: CleaningSection) -> str | None:

@@ -30,6 +30,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+from deepwriting.cleaning.words import has_cjk
 from deepwriting.errors import RecipeError
 from deepwriting.metrics.units import units
 
@@ -177,27 +178,16 @@ def _number(value: Any, where: str) -> float:
     return float(value)
 
 
-@dataclass(frozen=True)
-class _Possible:
-    """What a text needs to hold for a list of terms to be in it: far cheaper to look for than the terms."""
-
-    words: frozenset[str]
-    strings: tuple[str, ...]
-
-    @classmethod
-    def of(cls, terms: Iterable[Term]) -> _Possible:
-        """The longest word of every term; Chinese, whose single characters are everywhere, as a whole."""
-        terms = list(terms)
-        words = frozenset(max(term, key=len) for term in terms if not _without_spaces(term))
-        return cls(words, tuple(sorted("".join(term) for term in terms if _without_spaces(term))))
-
-    def in_text(self, words: set[str], joined: str) -> bool:
-        """Whether the list can be in a text with these words; ``joined`` is empty where nothing is Chinese."""
-        return not self.words.isdisjoint(words) or (bool(joined) and any(term in joined for term in self.strings))
+#: Where a term stands in a lexicon: numbers of its category, of the rule in it, and of the list in that.
+_Where = tuple[int, int, int]
 
 
 class Matcher:
     """Finds the categories of a lexicon in texts.
+
+    Most texts are let through by their set of words alone: it is enough to look up which terms could be in the text
+    (Latin ones by their longest word, Chinese ones, whose characters are everywhere, as a whole), and whether those could
+    reach a threshold.
 
     Args:
         categories: the categories to look for.
@@ -205,13 +195,19 @@ class Matcher:
 
     def __init__(self, categories: Sequence[Category]):
         self.categories = tuple(categories)
-        self._possible = [
-            (rule, tuple(map(_Possible.of, rule.groups))) for category in categories for rule in category.rules
-        ]
-        every = {term for category in self.categories for rule in category.rules for g in rule.groups for term in g}
-        self._by_first: dict[str, list[Term]] = {}
-        for term in sorted(every):
-            self._by_first.setdefault(term[0], []).append(term)
+        self._by_word: dict[str, list[tuple[Term, frozenset[str], _Where]]] = {}
+        self._by_string: dict[str, list[tuple[Term, _Where]]] = {}
+        for number, category in enumerate(self.categories):
+            for index, rule in enumerate(category.rules):
+                for place, group in enumerate(rule.groups):
+                    for term in sorted(group):
+                        where = (number, index, place)
+                        if _without_spaces(term):
+                            self._by_string.setdefault("".join(term), []).append((term, where))
+                        else:
+                            word = max(term, key=len)
+                            self._by_word.setdefault(word, []).append((term, frozenset(term), where))
+        self._words = frozenset(self._by_word)
 
     def found(self, text: str, words: Sequence[str]) -> dict[str, tuple[float, tuple[str, ...]]]:
         """The categories that a text reaches.
@@ -223,40 +219,63 @@ class Matcher:
         Returns:
             Category -> sum of weights and the terms that gave it.
         """
-        different, joined = set(words), "" if text.isascii() else "".join(words)
-        possible = {
-            rule for rule, groups in self._possible if all(group.in_text(different, joined) for group in groups)
-        }
-        if not possible:
-            return {}
-        places = self._places(words)
+        possible = self._possible(words, with_strings=has_cjk(text))
         found = {}
-        for category in self.categories:
-            terms: dict[Term, float] = {}
-            for rule in category.rules:
-                if rule in possible:
-                    for term in rule.groups[0] & places.keys():
-                        if all(_near(places[term], places, group, rule.window) for group in rule.groups[1:]):
-                            terms[term] = max(rule.weight, terms.get(term, 0.0))
-            if terms and sum(terms.values()) >= category.threshold:
-                found[category.name] = (sum(terms.values()), tuple(sorted(map(_spelled, terms))))
+        for number in sorted({where[0] for where in possible}):
+            category = self.categories[number]
+            groups = [
+                [possible.get((number, index, place), []) for place in range(len(rule.groups))]
+                for index, rule in enumerate(category.rules)
+            ]
+            pairs = [(rule, lists) for rule, lists in zip(category.rules, groups, strict=True) if all(lists)]
+            if sum(rule.weight * len(lists[0]) for rule, lists in pairs) < category.threshold:
+                continue
+            places = _places(words, {term for _, lists in pairs for terms in lists for term in terms})
+            weights: dict[Term, float] = {}
+            for rule, (anchors, *others) in pairs:
+                for term in anchors:
+                    if term in places and all(_near(places[term], places, terms, rule.window) for terms in others):
+                        weights[term] = max(rule.weight, weights.get(term, 0.0))
+            if weights and sum(weights.values()) >= category.threshold:
+                found[category.name] = (sum(weights.values()), tuple(sorted(map(_spelled, weights))))
         return found
 
-    def _places(self, words: Sequence[str]) -> dict[Term, list[int]]:
-        places: dict[Term, list[int]] = {}
-        for index, word in enumerate(words):
-            for term in self._by_first.get(word, ()):
-                if tuple(words[index : index + len(term)]) == term:
-                    places.setdefault(term, []).append(index)
-        return places
+    def _possible(self, words: Sequence[str], *, with_strings: bool) -> dict[_Where, list[Term]]:
+        """The terms that could be in a text, by where they stand in the lexicon."""
+        possible: dict[_Where, list[Term]] = {}
+        different = set(words)
+        for word in sorted(self._words & different):
+            for term, needed, where in self._by_word[word]:
+                if needed <= different:
+                    possible.setdefault(where, []).append(term)
+        if with_strings:
+            joined = "".join(words)
+            for string, terms in self._by_string.items():
+                if string in joined:
+                    for term, where in terms:
+                        possible.setdefault(where, []).append(term)
+        return possible
 
 
 def _without_spaces(term: Term) -> bool:
     return all(len(unit) == 1 and not unit.isascii() for unit in term)
 
 
-def _near(anchors: list[int], places: Mapping[Term, list[int]], group: frozenset[Term], window: int) -> bool:
-    others = [index for term in group & places.keys() for index in places[term]]
+def _places(words: Sequence[str], terms: Iterable[Term]) -> dict[Term, list[int]]:
+    """Where terms begin among the words; those that do not occur are left out."""
+    by_first: dict[str, list[Term]] = {}
+    for term in terms:
+        by_first.setdefault(term[0], []).append(term)
+    places: dict[Term, list[int]] = {}
+    for index, word in enumerate(words):
+        for term in by_first.get(word, ()):
+            if tuple(words[index : index + len(term)]) == term:
+                places.setdefault(term, []).append(index)
+    return places
+
+
+def _near(anchors: list[int], places: Mapping[Term, list[int]], group: Iterable[Term], window: int) -> bool:
+    others = [index for term in group for index in places.get(term, ())]
     return any(abs(one - other) <= window for one in anchors for other in others)
 
 

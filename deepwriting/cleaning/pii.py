@@ -42,6 +42,7 @@ KINDS = tuple(PLACEHOLDERS)
 
 #: Names reserved for examples and tests (RFC 2606, RFC 6761).
 _RESERVED = re.compile(r"(?:^|[@.])(?:example\.(?:com|org|net)|example|test|invalid|localhost)$", re.IGNORECASE)
+_DOTTED = re.compile(r"\d\.\d{1,3}\.\d")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 #: 13 to 19 digits in one piece or in groups; the first digits are those of card schemes (3 to 6, and Mastercard's 2).
 _CARD = re.compile(r"(?<![\d.,-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\d]|[.,-]\d)")
@@ -58,6 +59,8 @@ _CODE_NAMES = frozenset(
     " override deprecated test see since author link type typedef property staticmethod classmethod dataclass".split()
 )
 _DECORATOR = re.compile(r"[ \t]*@[\w.]+(?:\(.*\))?[ \t]*\n(?:[ \t]*@.*\n)*[ \t]*(?:async |def |class |public |private |func)")
+#: Without a stretch like this there is no card, phone number or IPv4 address.
+_NUMBER = re.compile(r"\d[\d ().,:/\u2010-\u2013-]{5,}\d")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -82,8 +85,9 @@ def mask(text: str, kinds: Collection[str] = KINDS) -> tuple[str, Counter[str]]:
         The text, and how many pieces of each kind were replaced.
     """
     counts: Counter[str] = Counter()
+    numbers = _NUMBER.search(text) is not None
     for kind, finder in _FINDERS.items():
-        if kind in kinds:
+        if kind in kinds and (numbers or kind not in _OF_NUMBERS):
             text = _replaced(text, kind, finder(text), counts)
     return text, counts
 
@@ -109,7 +113,7 @@ def _emails(text: str) -> list[tuple[int, int]]:
 
 def _addresses(text: str) -> list[tuple[int, int]]:
     spans = []
-    if text.count(".") >= 3:
+    if _DOTTED.search(text):
         replacer = _datatrove().ip_replacer
         for match in replacer.regex.finditer(text):
             start, end = match.span()
@@ -182,6 +186,10 @@ _FINDERS: dict[str, Callable[[str], list[tuple[int, int]]]] = {
 }
 
 
+#: Kinds that need a stretch of digits; an IPv6 address does not.
+_OF_NUMBERS = ("card", "phone")
+
+
 class MaskPersonalData(CleaningStep):
     """Replaces personal data in query and answer.
 
@@ -200,11 +208,11 @@ class MaskPersonalData(CleaningStep):
             counts += more
         doc.metadata["pii_masked"] = counts.total()
         if not counts:
-            self.stat_update("pii_none")
+            self.count("pii_none")
             return
         provenance = json.loads(doc.metadata.get("provenance") or "{}")
         provenance["pii_masked"] = dict(sorted(counts.items()))
         doc.metadata["provenance"] = json.dumps(provenance, ensure_ascii=False, sort_keys=True)
-        self.stat_update("pii_rows")
+        self.count("pii_rows")
         for kind, count in counts.items():
-            self.stat_update(f"pii_{kind}", value=count)
+            self.count(f"pii_{kind}", count)

@@ -28,6 +28,7 @@ from deepwriting.steps import reject
 MIN_LINES = 4
 #: Signs that begin an item of a list. No dash: it opens direct speech in many traditions.
 BULLETS = ("•", "-", "*", "·")
+_DIGIT = re.compile(r"\d")
 #: "……", the ellipsis of Chinese, is one.
 _ELLIPSIS = re.compile(r"…+|\.{3,}")
 
@@ -49,14 +50,14 @@ def shape_problem(text: str, words: Sequence[str], settings: CleaningSection) ->
         words: its units.
         settings: the thresholds.
     """
-    alphabetic = [word for word in words if word[0].isalpha()]
-    letters = sum(map(len, alphabetic))
-    visible = sum(map(len, text.split()))
+    numbers = [word for word in words if word[0].isdigit()] if _DIGIT.search(text) else []
+    letters = len("".join(words)) - len("".join(numbers))
+    visible = len("".join(text.split()))
     if letters < settings.min_letters * visible:
         return "few_letters", f"{letters / visible:.2f} of the characters are letters; {settings.min_letters} is needed"
-    # Single letters are words such as "a" and "I", and Chinese characters, which have no length.
-    if 2 * sum(word.isascii() for word in alphabetic) > len(alphabetic):
-        mean = letters / len(alphabetic)
+    # A Chinese character has no length.
+    if 2 * sum(map(str.isascii, words)) > len(words) > len(numbers):
+        mean = letters / (len(words) - len(numbers))
         if not settings.min_word_length <= mean <= settings.max_word_length:
             allowed = f"{settings.min_word_length} to {settings.max_word_length}"
             return "odd_word_length", f"words have {mean:.1f} letters on average; {allowed} is allowed"
@@ -112,4 +113,4 @@ class Quality(CleaningStep):
                 problem = "short_query", f"{length} words, {settings.min_query_words} are needed"
         if problem:
             reject(doc, *problem)
-        self.stat_update(problem[0] if problem else "quality_ok")
+        self.count(problem[0] if problem else "quality_ok")

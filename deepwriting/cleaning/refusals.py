@@ -62,14 +62,13 @@ SELF = re.compile(
     r"|作为(?:一个|一名)?(?:人工智能|AI)[，,]?\s*我[^。\n]{0,40}(?:但|不过|然而)[^。\n]{0,30}(?:可以|会|能|为您|为你|以下)",
     re.IGNORECASE,
 )
-#: Without one of these no pattern can match; looked for in a lower-cased end of the text.
+#: Without one of these ``ASSISTANT`` cannot match; looked for in a lower-cased end of the text.
 _HINTS = (
-    " ai ", " ai,", "a.i.", "artificial", "language model", "chatbot", "guidelines", "polic", "programming", "cutoff",
-    "cut-off", "sorry", "apolog", "unfortunately", "i can", "i am ", "i'm ", "i won", "i will", "i do", "i must",
-    "i have to", "i need to", "人工智能", "ai", "语言模型", "抱歉", "对不起", "遗憾", "我无法", "我不能",
+    " ai ", "language model", "artificial", "a.i.", "chatbot", "assistant", "guidelines", "polic", "programming", "cutoff",
+    "cut-off", "人工智能", "语言模型", "作为", "我是", "我只是",
 )  # fmt: skip
-_OPENERS, _CLOSERS = "“‘「『«", "”’」』»"
-_APOSTROPHES = str.maketrans({"\u2019": "'", "\u02bc": "'"})
+_OPENERS, _CLOSERS = "“「『«", "”」』»"
+_APOSTROPHES = {0x2019: "'", 0x02BC: "'"}
 
 
 def refusal_in(text: str) -> str | None:
@@ -82,31 +81,24 @@ def refusal_in(text: str) -> str | None:
         text: the answer.
     """
     text = text.strip().lstrip("*_#> ")
-    head = text[:EDGE_CHARS]
-    tail = text[max(EDGE_CHARS, len(text) - EDGE_CHARS) :]
-    if not _hinted(head) and not _hinted(tail):
-        return None
-    plain = head.translate(_APOSTROPHES)
+    head = text[:EDGE_CHARS].translate(_APOSTROPHES)
     for pattern in (OPENING, SELF):
-        if found := pattern.match(plain):
+        if found := pattern.match(head):
             return found.group()
-    for part, unified in ((head, plain), (tail, tail.translate(_APOSTROPHES))):
-        for found in ASSISTANT.finditer(unified):
-            if not _quoted(part, found.start()):
-                return found.group()
+    for edge in (head, text[max(EDGE_CHARS, len(text) - EDGE_CHARS) :].translate(_APOSTROPHES)):
+        lowered = edge.lower()
+        if any(hint in lowered for hint in _HINTS):
+            for found in ASSISTANT.finditer(edge):
+                if not _quoted(edge, found.start()):
+                    return found.group()
     return None
-
-
-def _hinted(edge: str) -> bool:
-    lowered = edge.lower().replace("\u2019", "'")
-    return any(hint in lowered for hint in _HINTS)
 
 
 def _quoted(text: str, place: int) -> bool:
     """Whether a place stands inside quotation marks that were opened in its paragraph."""
     before = text[text.rfind("\n", 0, place) + 1 : place]
     for opener, closer in zip(_OPENERS, _CLOSERS, strict=True):
-        if opener != "‘" and before.count(opener) > before.count(closer):
+        if before.count(opener) > before.count(closer):
             return True
     return before.count('"') % 2 == 1
 
@@ -125,4 +117,4 @@ class Refusals(CleaningStep):
         found = refusal_in(doc.text)
         if found:
             reject(doc, "refusal", f"the answer says {found[:120]!r}")
-        self.stat_update("refusal" if found else "refusal_none")
+        self.count("refusal" if found else "refusal_none")

@@ -27,7 +27,7 @@ class SourceStage(SimpleStage):
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """Sources, cleaning and checks; the generator if books need queries, the scorer if it is asked about chats."""
         settings: dict[str, Any] = {
-            "sources": [source.model_dump() for source in recipe.sources],
+            "sources": [source.model_dump(exclude={"cleaning"}) for source in recipe.sources],
             "pairs": recipe.pairs.model_dump(),
             "cleaning": self._cleaning(recipe),
         }
