@@ -48,7 +48,7 @@ _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w
 _CARD = re.compile(r"(?<![\d.,-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\d]|[.,-]\d)")
 _CARD_START = re.compile(r"3[0-9]|4|5[0-9]|6|2[2-7]")
 _AT_NAME = re.compile(
-    r"(?<![\w@/.+=&%-])@(?:[A-Za-z_][A-Za-z0-9_]{1,29}(?:\.[A-Za-z0-9_]+)*(?![\w@]|-\w)"
+    r"(?<![A-Za-z0-9_@/.+=&%-])@(?:[A-Za-z_][A-Za-z0-9_]{1,29}(?:\.[A-Za-z0-9_]+)*(?![A-Za-z0-9_@/]|-\w)"
     r"|[\u4e00-\u9fff][\w\u4e00-\u9fff-]{1,11}(?=[\s:：,，]|$))"
 )
 _REDDIT_NAME = re.compile(r"(?<![\w/.])/?u/[A-Za-z0-9][A-Za-z0-9_-]{2,19}\b(?!/)")
@@ -62,6 +62,12 @@ _DECORATOR = re.compile(r"[ \t]*@[\w.]+(?:\(.*\))?[ \t]*\n(?:[ \t]*@.*\n)*[ \t]*
 #: Without a stretch like this there is no card, phone number or IPv4 address.
 _NUMBER = re.compile(r"\d[\d ().,:/\u2010-\u2013-]{5,}\d")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+@cache
+def _email() -> re.Pattern[str]:
+    """datatrove's expression for addresses; ASCII, so that a Chinese character before one is no part of it."""
+    return re.compile(_datatrove().emails_replacer.regex.pattern, re.ASCII)
 
 
 @cache
@@ -107,8 +113,7 @@ def _replaced(text: str, kind: str, spans: list[tuple[int, int]], counts: Counte
 def _emails(text: str) -> list[tuple[int, int]]:
     if "@" not in text:
         return []
-    found = _datatrove().emails_replacer.regex.finditer(text)
-    return [match.span() for match in found if not _RESERVED.search(match.group())]
+    return [match.span() for match in _email().finditer(text) if not _RESERVED.search(match.group())]
 
 
 def _addresses(text: str) -> list[tuple[int, int]]:
