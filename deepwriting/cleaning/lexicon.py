@@ -153,7 +153,9 @@ def _terms(group: Any, sets: Mapping[str, Any], where: str) -> Iterable[Term]:
     for term in group:
         if term.startswith("@"):
             if term[1:] not in sets:
-                raise RecipeError(f"a rule of {where}: the set {term} is unknown; there are {', '.join(sets) or 'none'}")
+                raise RecipeError(
+                    f"a rule of {where}: the set {term} is unknown; there are {', '.join(sets) or 'none'}"
+                )
             yield from _terms(sets[term[1:]], sets, where)
         elif split := tuple(units(term)):
             yield split

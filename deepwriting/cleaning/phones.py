@@ -17,7 +17,9 @@ from __future__ import annotations
 import re
 
 #: A stretch that could be a phone number: 7 to 15 digits with at most two separators between them.
-_CANDIDATE = re.compile(r"(?<![\w.,/:#$£€¥-])[+(]{0,2}\d(?:[ ()./\u2010-\u2013-]{0,2}\d){6,14}(?![\w%]|[.,:]\d)", re.ASCII)
+_CANDIDATE = re.compile(
+    r"(?<![\w.,/:#$£€¥-])[+(]{0,2}\d(?:[ ()./\u2010-\u2013-]{0,2}\d){6,14}(?![\w%]|[.,:]\d)", re.ASCII
+)
 _SEPARATOR = re.compile(r"[^\d]")
 _CUE = re.compile(
     r"(?:call|phone|tel|telephone|text|mobile|cell|contact|whatsapp|fax|dial|ring|reach|number|sms|no"
@@ -43,7 +45,11 @@ def phone_numbers(text: str) -> list[tuple[int, int]]:
         start, end = match.span()
         number = match.group()
         plain = not _SEPARATOR.search(number)
-        if plain and not _CHINESE_MOBILE.fullmatch(number) and not _CUE.search(text[max(0, start - _CUE_CHARS) : start]):
+        if (
+            plain
+            and not _CHINESE_MOBILE.fullmatch(number)
+            and not _CUE.search(text[max(0, start - _CUE_CHARS) : start])
+        ):
             continue
         for region in regions:
             if found := _valid(number, region):

@@ -58,7 +58,9 @@ _CODE_NAMES = frozenset(
     "media import charset keyframes supports page font layer container namespace param params return returns throws"
     " override deprecated test see since author link type typedef property staticmethod classmethod dataclass".split()
 )
-_DECORATOR = re.compile(r"[ \t]*@[\w.]+(?:\(.*\))?[ \t]*\n(?:[ \t]*@.*\n)*[ \t]*(?:async |def |class |public |private |func)")
+_DECORATOR = re.compile(
+    r"[ \t]*@[\w.]+(?:\(.*\))?[ \t]*\n(?:[ \t]*@.*\n)*[ \t]*(?:async |def |class |public |private |func)"
+)
 #: Without a stretch like this there is no card, phone number or IPv4 address.
 _NUMBER = re.compile(r"\d[\d ().,:/\u2010-\u2013-]{5,}\d")
 _HAN = re.compile(r"[\u4e00-\u9fff]")

@@ -91,12 +91,13 @@ class WildChat(PairReader):
             if not allowed and _marked(column, record, query_turn, answer_turn):
                 raise RecordError(column, f"marked as {column}; the recipe does not allow it")
         query = text_field(query_turn, "content", empty="empty_query")
+        answer = text_field(answer_turn, "content", empty="empty_answer")
         verdict = writing_request(query) if self.writing_requests == "rules" else "yes"
         if verdict == "no":
             raise RecordError("not_a_writing_request", "the rules know the first turn as something else")
         pair = self.pair(
             query,
-            text_field(answer_turn, "content", empty="empty_answer"),
+            answer,
             identifier(record, "conversation_hash") or location,
             conversation_hash=identifier(record, "conversation_hash"),
             model=optional_text(record, "model"),

@@ -105,7 +105,9 @@ _QUESTION = re.compile(
     r"would|will|can (?:i|we|he|she|it|they)|could (?:i|we))\b",
     re.IGNORECASE,
 )
-_ABILITY = re.compile(r"\s*(?:can|could|are|do) you (?:able|know|understand|speak|browse|remember|have)\b", re.IGNORECASE)
+_ABILITY = re.compile(
+    r"\s*(?:can|could|are|do) you (?:able|know|understand|speak|browse|remember|have)\b", re.IGNORECASE
+)
 _SMALL_TALK = re.compile(
     r"\s*(?:hi|hello|hey|yo|thanks?|thank you|ok(?:ay)?|yes|no|sure|good (?:morning|evening|night)|how are you|who are you|"
     r"test|continue|go on|next|你好|您好|谢谢|多谢|早上好|晚上好|在吗|好的|继续)\b",

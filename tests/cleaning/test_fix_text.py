@@ -35,7 +35,15 @@ def test_what_is_broken_is_repaired(broken: str, fixed: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["“Curly,” she said — ‘still’ curly…", "他说：“好，我们走吧！”（笑）", "Ｆｕｌｌ width", "ﬁne ligature", "a\r\nb", "naïve café", ""],
+    [
+        "“Curly,” she said — ‘still’ curly…",
+        "他说：“好，我们走吧！”（笑）",
+        "Ｆｕｌｌ width",
+        "ﬁne ligature",
+        "a\r\nb",
+        "naïve café",
+        "",
+    ],
 )
 def test_style_is_left_alone(text: str) -> None:
     assert fix_text(text) is text

@@ -74,7 +74,14 @@ def test_pairs_are_rejected_in_their_order_whatever_the_batch(
     pairs[3].metadata["reject"] = "short"
     found = list(HarmModel({"own": settings}).run(pairs))
     assert found == pairs
-    assert [doc.metadata.get("reject") for doc in found] == [None, "harm_model", "harm_model", "short", "harm_model", None]
+    assert [doc.metadata.get("reject") for doc in found] == [
+        None,
+        "harm_model",
+        "harm_model",
+        "short",
+        "harm_model",
+        None,
+    ]
     assert found[2].metadata["reject_detail"].startswith("query: toxic with probability ")
 
 
@@ -91,7 +98,9 @@ def test_the_threshold_is_the_recipes_and_other_sources_pass(model: Path, sectio
 
 def test_a_label_that_the_model_lacks_is_refused(model: Path, section: Callable[..., Any]) -> None:
     settings = section(harm_model=str(model), harm_model_labels=["hate"])
-    with pytest.raises(RecipeError, match=r"harm_model_labels \['hate'\] are unknown to the model; allowed: fine, toxic"):
+    with pytest.raises(
+        RecipeError, match=r"harm_model_labels \['hate'\] are unknown to the model; allowed: fine, toxic"
+    ):
         list(HarmModel({"own": settings}).run(docs(("bread", None))))
 
 
@@ -105,5 +114,7 @@ def test_the_model_stands_behind_the_lexicon_where_a_source_names_one(section: C
     both = cleaning_steps({"own": section(harm_model="m", harm_model_labels=["x"]), "other": section()})
     names = [type(step).__name__ for step in both]
     assert names == [*plain[:-1], "HarmModel", plain[-1]]
-    off = section(fix_text=False, quality=False, repetition=False, refusals=False, language=False, harm=False, pii=False)
+    off = section(
+        fix_text=False, quality=False, repetition=False, refusals=False, language=False, harm=False, pii=False
+    )
     assert cleaning_steps({"own": off}) == []

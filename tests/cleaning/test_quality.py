@@ -21,7 +21,11 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     (STORY, {"max_words": 20}, None),
     ("1 2 3 4 5 6 7 8 9 10 11 12 = ? + - * / the sum", {}, "few_letters"),
     ("Flour is a tenth of sales, so a 12 % rise costs 1.2 % of turnover; at 4 % margin that hurts.", {}, None),
-    ("| a | b | ------ | ====== | ++++++ | ###### | ------ | one two three four five six seven eight", {}, "few_letters"),
+    (
+        "| a | b | ------ | ====== | ++++++ | ###### | ------ | one two three four five six seven eight",
+        {},
+        "few_letters",
+    ),
     ("a b c d e f g h i j k l m", {}, "odd_word_length"),
     ("Donaudampfschiffahrtsgesellschaft " * 12, {}, "odd_word_length"),
     ("#a #b day in the sun #by #the #sea #with #all #my #old #friends of ours", {}, "many_hashes"),
