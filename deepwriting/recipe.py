@@ -36,8 +36,8 @@ from deepwriting.sections.search import SearchSection
 from deepwriting.strict_yaml import read_mapping
 
 __all__ = [
-    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "CleaningSection", "DatasetSection", "EngineSection", "EnginesSection",
-    "ExecutionSection",
+    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "CleaningSection", "DatasetSection", "EngineSection",
+    "EnginesSection", "ExecutionSection",
     "FiltersSection", "Flag", "PairSection", "Recipe", "SearchSection", "Section", "SelectSection", "ServerSection",
     "ServerStartSection", "SourceSection", "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe",
     "parse_recipe", "reader_options", "settings_hash",

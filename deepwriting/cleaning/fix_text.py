@@ -11,8 +11,8 @@ from datatrove.data import Document
 from deepwriting.cleaning.step import CleaningStep
 from deepwriting.sections.cleaning import CleaningSection
 
-#: What ftfy changes under the settings below beside broken encodings: "&" begins an entity; control characters, terminal
-#: escapes, C1 codes, surrogates, and invisible signs of direction and order are removed or replaced.
+#: What ftfy changes under the settings below beside broken encodings: "&" begins an entity; control characters,
+#: terminal escapes, C1 codes, surrogates, and invisible signs of direction and order are removed or replaced.
 _WORK = re.compile(r"[&\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u206a-\u206f\ufeff\ufff9-\ufffd\ud800-\udfff]")
 
 

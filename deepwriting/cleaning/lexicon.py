@@ -188,8 +188,8 @@ class Matcher:
     """Finds the categories of a lexicon in texts.
 
     Most texts are let through by their set of words alone: it is enough to look up which terms could be in the text
-    (Latin ones by their longest word, Chinese ones, whose characters are everywhere, as a whole), and whether those could
-    reach a threshold.
+    (Latin ones by their longest word, Chinese ones, whose characters are everywhere, as a whole), and whether those
+    could reach a threshold.
 
     Args:
         categories: the categories to look for.

@@ -30,7 +30,8 @@ _CHINESE_MOBILE = re.compile(r"(?:\+?86[ -]?)?1[3-9]\d[ -]?\d{4}[ -]?\d{4}")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 #: National numbers reserved for fiction: North America; Ofcom's numbers for drama use.
 _FICTION = re.compile(
-    r"(?:\d{3})?55501\d{2}|7700900\d{3}|2079460\d{3}|(?:113|114|115|116|117|118|121|131|141|151|161)496\d{4}|1632960\d{3}"
+    r"(?:\d{3})?55501\d{2}|7700900\d{3}|2079460\d{3}|(?:113|114|115|116|117|118|121|131|141|151|161)496\d{4}"
+    r"|1632960\d{3}"
     r"|8081570\d{3}|3069990\d{3}"
 )
 #: Characters before a bare number in which a word such as "call" makes it a phone number.
@@ -42,7 +43,7 @@ def phone_numbers(text: str) -> list[tuple[int, int]]:
     regions = ("CN", "US") if _HAN.search(text) else ("US", "GB")
     spans = []
     for match in _CANDIDATE.finditer(text):
-        start, end = match.span()
+        start = match.start()
         number = match.group()
         plain = not _SEPARATOR.search(number)
         if (

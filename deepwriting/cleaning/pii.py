@@ -3,7 +3,7 @@
 ======  ===================================  ============  =============================================================
 kind    placeholder                          in Chinese    what stays
 ======  ===================================  ============  =============================================================
-email   [email]                              [邮箱]        addresses reserved for examples (example.com, .test, RFC 2606)
+email   [email]                              [邮箱]        addresses reserved for examples (RFC 2606: example.com …)
 ip      [IP address]                         [IP地址]      private and reserved ones; numbers such as 1.2.3.4 (sections)
 card    [card number]                        [卡号]        numbers that fail the Luhn check or begin like no card
 phone   [phone number]                       [电话号码]    555-01xx, reserved for fiction; see ``phones.py``
@@ -54,10 +54,11 @@ _AT_NAME = re.compile(
 _REDDIT_NAME = re.compile(r"(?<![\w/.])/?u/[A-Za-z0-9][A-Za-z0-9_-]{2,19}\b(?!/)")
 _FENCED = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 #: What follows @ at the beginning of a line in programs, style sheets and their comments.
-_CODE_NAMES = frozenset(
-    "media import charset keyframes supports page font layer container namespace param params return returns throws"
-    " override deprecated test see since author link type typedef property staticmethod classmethod dataclass".split()
-)
+_CODE_NAMES = frozenset({
+    "media", "import", "charset", "keyframes", "supports", "page", "font", "layer", "container", "namespace", "param",
+    "params", "return", "returns", "throws", "override", "deprecated", "test", "see", "since", "author", "link", "type",
+    "typedef", "property", "staticmethod", "classmethod", "dataclass",
+})  # fmt: skip
 _DECORATOR = re.compile(
     r"[ \t]*@[\w.]+(?:\(.*\))?[ \t]*\n(?:[ \t]*@.*\n)*[ \t]*(?:async |def |class |public |private |func)"
 )
@@ -68,7 +69,7 @@ _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 @cache
 def _email() -> re.Pattern[str]:
-    """datatrove's expression for addresses; ASCII, so that a Chinese character before one is no part of it."""
+    """Datatrove's expression for addresses; ASCII, so that a Chinese character before one is no part of it."""
     return re.compile(_datatrove().emails_replacer.regex.pattern, re.ASCII)
 
 

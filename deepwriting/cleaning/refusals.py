@@ -48,7 +48,8 @@ OPENING = re.compile(
     r"|(?:I apologi[sz]e|(?:my )?apologies|sorry) for (?:the|any) "
     r"(?:confusion|misunderstanding|mistake|oversight|error)(?: earlier| in my \w+(?: \w+)?)?[,.!]"
     r"|I (?:must|have to|need to) (?:respectfully )?(?:decline|refuse) (?:this|your|to \w+ (?:this|that|your))"
-    r"|(?:非常|很|十分)?(?:抱歉|对不起|遗憾)[，,。！!]?\s*(?:但是?)?(?:由于[^。]{0,30}，)?我(?:无法|不能|没办法|没有办法)"
+    r"|(?:非常|很|十分)?(?:抱歉|对不起|遗憾)[，,。！!]?\s*(?:但是?)?(?:由于[^。]{0,30}，)?我(?:无法|不能|没办法"
+    r"|没有办法)"
     r"(?:为您|为你|向您|向你)?(?:提供|完成|满足|协助|帮助|回答|生成|创作|撰写|写|继续|处理|参与|执行)"
     r"|我(?:无法|不能)(?:满足|完成|协助|执行|处理)(?:您|你|这个|这一|该|此)"
     r"|(?:抱歉|对不起)，?我(?:之前|刚才|上一个|上次)的?(?:回答|回复)",
@@ -59,13 +60,14 @@ SELF = re.compile(
     r"as an? (?:AI|artificial intelligence)\b[^.!?\n]{0,200}?\b(?:I|me)\b[^.!?\n]{0,200}"
     r"(?:\bbut\b|however|nevertheless|[.!?][^.!?\n]{0,10}(?:\bbut\b|however|nevertheless))[^\n]{0,60}?"
     r"(?:\bhere\b|\bI can\b|\bI could\b|\bI'll\b|\bI will\b|\bI'd\b|\bhappy to\b|\btry\b)"
-    r"|作为(?:一个|一名)?(?:人工智能|AI)[，,]?\s*我[^。\n]{0,40}(?:但|不过|然而)[^。\n]{0,30}(?:可以|会|能|为您|为你|以下)",
+    r"|作为(?:一个|一名)?(?:人工智能|AI)[，,]?\s*我[^。\n]{0,40}(?:但|不过|然而)[^。\n]{0,30}(?:可以|会|能|为您"
+    r"|为你|以下)",
     re.IGNORECASE,
 )
 #: Without one of these ``ASSISTANT`` cannot match; looked for in a lower-cased end of the text.
 _HINTS = (
-    " ai ", "language model", "artificial", "a.i.", "chatbot", "assistant", "guidelines", "polic", "programming", "cutoff",
-    "cut-off", "人工智能", "语言模型", "作为", "我是", "我只是",
+    " ai ", "language model", "artificial", "a.i.", "chatbot", "assistant", "guidelines", "polic", "programming",
+    "cutoff", "cut-off", "人工智能", "语言模型", "作为", "我是", "我只是",
 )  # fmt: skip
 _OPENERS, _CLOSERS = "“「『«", "”」』»"
 _APOSTROPHES = {0x2019: "'", 0x02BC: "'"}

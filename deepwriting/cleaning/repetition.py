@@ -194,8 +194,8 @@ class RepeatBounds:
 class Repetition(CleaningStep):
     """Rejects answers that repeat lines, paragraphs or phrases.
 
-    Reasons: ``repeated_lines``, ``repeated_paragraphs``, ``repeated_phrase``, ``repeated_phrases``; each is counted, and
-    ``repetition_ok``.
+    Reasons: ``repeated_lines``, ``repeated_paragraphs``, ``repeated_phrase``, ``repeated_phrases``; each is counted,
+    and ``repetition_ok``.
     """
 
     name = "🔂 Repetition"

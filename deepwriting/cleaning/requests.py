@@ -1,7 +1,7 @@
 """What the rules for chats left unsure: is it a writing request? The scoring model's likelihood of *yes* decides.
 
-P(yes | query) is compared with P(yes | no query), as in the classifier of categories (``select/classifier.py``): a model
-that likes to say yes says it without a query too, and that is divided out.
+P(yes | query) is compared with P(yes | no query), as in the classifier of categories (``select/classifier.py``): a
+model that likes to say yes says it without a query too, and that is divided out.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ HARM_CATEGORIES = ("sexual_minors", "sexual", "instructions", "self_harm", "hate
 
 
 class CleaningSection(Section):
-    """Repair, checks and masking before a pair enters the corpus; `sources[].cleaning` overrides any key for one source."""
+    """Repair, checks and masking before a pair enters the corpus; `sources[].cleaning` replaces keys for one source."""
 
     fix_text: bool = Field(True, description="repair broken encodings, HTML entities and control characters (ftfy)")
 

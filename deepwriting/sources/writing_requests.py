@@ -24,17 +24,21 @@ UNSURE = "unsure_writing_request"
 HEAD_CHARS, TAIL_CHARS = 600, 250
 
 _OBJECT = (
-    r"(?:(?:short |bedtime |love |ghost |horror )?stor(?:y|ies)|tales?|fables?|fairy ?tales?|novels?|novellas?|chapters?|"
+    r"(?:(?:short |bedtime |love |ghost |horror )?stor(?:y|ies)|tales?|fables?|fairy ?tales?|novels?|novellas?"
+    r"|chapters?|"
     r"scenes?|fan ?fic(?:tion)?s?|essays?|poems?|poetry|haikus?|sonnets?|limericks?|ballads?|lyrics|songs?|rap|verses?|"
     r"scripts?|screenplays?|plays?|dialogues?|monologues?|sketch(?:es)?|skits?|speech(?:es)?|toasts?|eulog(?:y|ies)|"
     r"obituar(?:y|ies)|articles?|blogs?|blog posts?|posts?|columns?|op-eds?|editorials?|news(?:letter)?s?|reports?|"
     r"press releases?|e-?mails?|letters?|memos?|messages?|repl(?:y|ies)|responses?|notes?|notices?|announcements?|"
     r"invitations?|cards?|greetings?|wishes|captions?|tweets?|threads?|bios?|biograph(?:y|ies)|profiles?|resumes?|cvs?|"
-    r"personal statements?|statements? of purpose|reviews?|critiques?|feedback|summar(?:y|ies)|abstracts?|introductions?|"
-    r"conclusions?|paragraphs?|thes[ie]s|dissertations?|papers?|proposals?|pitch(?:es)?|business plans?|plans?|clauses?|"
+    r"personal statements?|statements? of purpose|reviews?|critiques?|feedback|summar(?:y|ies)|abstracts?"
+    r"|introductions?|"
+    r"conclusions?|paragraphs?|thes[ie]s|dissertations?|papers?|proposals?|pitch(?:es)?|business plans?|plans?"
+    r"|clauses?|"
     r"contracts?|agreements?|terms|polic(?:y|ies)|descriptions?|adverts?|advertisements?|ads?|slogans?|taglines?|"
     r"cop(?:y|ies)|scenarios?|backstor(?:y|ies)|diar(?:y|ies)|journal entr(?:y|ies)|memoirs?|passages?|pieces?|"
-    r"recommendations? letters?|references?|advice|guides?|manuals?|readme|documentation|instructions|itinerar(?:y|ies)|"
+    r"recommendations? letters?|references?|advice|guides?|manuals?|readme|documentation|instructions|itinerar(?:y"
+    r"|ies)|"
     r"lesson plans?|worksheets?|prologues?|epilogues?|synops[ie]s|outlines?|vows|interviews?|testimonials?|opening)"
 )
 _VERB = (
@@ -43,7 +47,8 @@ _VERB = (
 )
 _WORDS = r"(?:[\w'’\"“”.,%&()-]+\s+)"
 _CODE = (
-    r"(?:python|javascript|typescript|java|c\+\+|c#|rust|golang|php|ruby|kotlin|swift|bash|shell|powershell|sql|html|css|"
+    r"(?:python|javascript|typescript|java|c\+\+|c#|rust|golang|php|ruby|kotlin|swift|bash|shell|powershell|sql"
+    r"|html|css|"
     r"react|vue|django|flask|node(?:\.js)?|docker\w*|regex\w*|vba|excel|latex|matlab|arduino|lua|batch|assembly|pandas|"
     r"unit tests?|code|function|class|program|algorithm|quer(?:y|ies)|api|app|website|web ?page|formula|macro)"
 )
@@ -58,7 +63,8 @@ _YES = re.compile(
     rf"{_OBJECT}\b|\btell\s+(?:me\s+|us\s+)?(?:an?|the)\s+{_WORDS}{{0,3}}?(?:story|tale|legend|fable)\b"
     rf"|\bin an?\s+{_WORDS}{{0,2}}?(?:speech|letter|poem|essay|story|monologue|dialogue|email|article)\b"
     r"|\breply to (?:this|the|my)\b|\bfull script\b"
-    r"|\bmake (?:this|it|my|the following) \w* ?(?:e-?mail|text|letter|paragraph|essay|story)?\s*(?:sound )?(?:more|less)\b"
+    r"|\bmake (?:this|it|my|the following) \w* ?(?:e-?mail|text|letter|paragraph|essay|story)?\s*(?:sound )?(?:more"
+    r"|less)\b"
     r"|\bdescribe\b.{0,80}\b(?:words|paragraphs?|sentences|vivid|style of|as if|scene|detail)"
     r"|\bwrite\s+(?:about|on how|in the style|as if)\b|\bin the style of\b",
     re.IGNORECASE,
@@ -78,14 +84,17 @@ _NOUN_FIRST = re.compile(
 )
 _PROGRAM = re.compile(
     rf"\b(?:{_VERB}|give me|build|implement|need|fix|debug|refactor|optimi[sz]e|convert)\s+{_WORDS}{{0,4}}?"
-    rf"{_CODE}(?![- ]?(?:themed|loving)|\w)(?:\s+(?:function|script|code|program|class|quer\w+|page|file|app|formula|test\w*))?",
+    rf"{_CODE}(?![- ]?(?:themed|loving)|\w)(?:\s+(?:function|script|code|program|class|quer\w+|page|file|app"
+    rf"|formula|test\w*))?",
     re.IGNORECASE,
 )
 #: A deed that is no writing, as the first thing asked: never, and unless a text is asked for all the same.
 _NEVER = re.compile(
-    r"\s*(?:please |can you |could you |would you |pls |now )*(?:translate|solve|calculate|compute|convert|debug|fix|prove|"
+    r"\s*(?:please |can you |could you |would you |pls |now )*(?:translate|solve|calculate|compute|convert|debug"
+    r"|fix|prove|"
     r"classify|simplify|factor|integrate|differentiate|play|let's play|lets play|analy[sz]e the code|refactor)\b"
-    r"|.{0,60}\b(?:my|this|the) (?:code|program|function|query|script)\b.{0,80}\b(?:error|bug|crash\w*|fails?|exception)"
+    r"|.{0,60}\b(?:my|this|the) (?:code|program|function|query|script)\b.{0,80}\b(?:error|bug|crash\w*|fails?"
+    r"|exception)"
     r"|.{0,80}\b(?:def |class |public static|function\s*\(|#include|SELECT .{1,60} FROM |import numpy)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -96,12 +105,14 @@ _OTHER_DEED = re.compile(
     re.IGNORECASE,
 )
 _IMAGE = re.compile(
-    r"midjourney|stable diffusion|dall[-·]?e\b|image prompts?|prompt generator|prompts? for (?:an? )?(?:ai )?(?:image|art)|"
+    r"midjourney|stable diffusion|dall[-·]?e\b|image prompts?|prompt generator"
+    r"|prompts? for (?:an? )?(?:ai )?(?:image|art)|"
     r"\s--ar \d|提示词|文生图|绘画描述|出图",
     re.IGNORECASE,
 )
 _QUESTION = re.compile(
-    r"\s*(?:(?:what|who|whom|whose|when|where|which|why|how)(?:'s|’s|'re)?|is|are|am|was|were|do|does|did|has|have|should|"
+    r"\s*(?:(?:what|who|whom|whose|when|where|which|why|how)(?:'s|’s|'re)?|is|are|am|was|were|do|does|did|has|have"
+    r"|should|"
     r"would|will|can (?:i|we|he|she|it|they)|could (?:i|we))\b",
     re.IGNORECASE,
 )
@@ -109,7 +120,8 @@ _ABILITY = re.compile(
     r"\s*(?:can|could|are|do) you (?:able|know|understand|speak|browse|remember|have)\b", re.IGNORECASE
 )
 _SMALL_TALK = re.compile(
-    r"\s*(?:hi|hello|hey|yo|thanks?|thank you|ok(?:ay)?|yes|no|sure|good (?:morning|evening|night)|how are you|who are you|"
+    r"\s*(?:hi|hello|hey|yo|thanks?|thank you|ok(?:ay)?|yes|no|sure|good (?:morning|evening|night)|how are you"
+    r"|who are you|"
     r"test|continue|go on|next|你好|您好|谢谢|多谢|早上好|晚上好|在吗|好的|继续)\b",
     re.IGNORECASE,
 )
@@ -117,16 +129,23 @@ _LEAST_WORDS = 3
 
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _OBJECT_ZH = (
-    r"(?:故事|小说|作文|文章|散文|杂文|随笔|诗|词|歌|剧本|台词|对话|独白|演讲|发言|致辞|讲稿|稿|邮件|信|文案|广告|评论|影评|书评|读后感|观后感|"
-    r"报告|总结|方案|策划|计划书|计划|简历|自我介绍|介绍|祝福|贺词|推文|朋友圈|日记|周记|游记|童话|寓言|论文|摘要|引言|教案|新闻|通知|公告|合同|条款|"
-    r"协议|对联|检讨|心得|说明|标语|口号|段子|脚本|悼词|倡议书|申请|请假条|回复|文字|段落|描写|开头|结尾|章|番外|同人|建议|指南|攻略|墓志铭|梗概|"
+    r"(?:故事|小说|作文|文章|散文|杂文|随笔|诗|词|歌|剧本|台词|对话|独白|演讲|发言|致辞|讲稿|稿|邮件|信|文案|广告"
+    r"|评论|影评|书评|读后感|观后感|"
+    r"报告|总结|方案|策划|计划书|计划|简历|自我介绍|介绍|祝福|贺词|推文|朋友圈|日记|周记|游记|童话|寓言|论文|摘要"
+    r"|引言|教案|新闻|通知|公告|合同|条款|"
+    r"协议|对联|检讨|心得|说明|标语|口号|段子|脚本|悼词|倡议书|申请|请假条|回复|文字|段落|描写|开头|结尾|章|番外"
+    r"|同人|建议|指南|攻略|墓志铭|梗概|"
     r"文本|短文|话术|主持词|相声|小品|情书|检查|贺卡|评语|感言|菜单|书$|书，)"
 )
-_VERB_ZH = r"(?:写|撰|起草|草拟|创作|拟|编(?!程|译|码)|作(?=一)|来一?[篇首段个]|生成|做一?[份篇]|准备一?[份篇]|给我(?:一些|一篇|一段|一首|几条))"
+_VERB_ZH = (
+    r"(?:写|撰|起草|草拟|创作|拟|编(?!程|译|码)|作(?=一)|来一?[篇首段个]|生成|做一?[份篇]|准备一?[份篇]"
+    r"|给我(?:一些|一篇|一段|一首|几条))"
+)
 _YES_ZH = re.compile(
     rf"{_VERB_ZH}[^。！？\n]{{0,40}}?{_OBJECT_ZH}|续写|改写|扩写|缩写|仿写|润色|重写|代写|为题|(?:风格|口吻|语气)写"
     rf"|给我[^。！？\n]{{0,12}}建议|写(?:给|一写)|讲一?个[^。！？\n]{{0,20}}故事"
-    rf"|接着[^。！？\n]{{0,4}}写|往下写|[\d一二三四五六七八九十百千两]{{2,}}字(?!典|符|节|段|母|体)|改得|来段(?:相声|小品|快板)"
+    rf"|接着[^。！？\n]{{0,4}}写|往下写|[\d一二三四五六七八九十百千两]{{2,}}字(?!典|符|节|段|母|体)|改得"
+    rf"|来段(?:相声|小品|快板)"
     rf"|视角[，,]?[^。！？\n]{{0,4}}(?:讲述|写)|(?:帮我|请|替我)准备[^。！？\n]{{0,20}}{_OBJECT_ZH}"
     r"|^[^。！？\n]{0,12}(?:情书|主持词|致辞|演讲稿|发言稿|文案)[，,]"
 )
@@ -136,7 +155,8 @@ _NO_ZH = re.compile(
     r"|解方程|求解|计算|证明[^书]|等于多少|选项|下列|选择题|判断题|填空"
 )
 _QUESTION_ZH = re.compile(
-    r"[^。！\n]{0,40}(?:吗|呢|什么|谁|哪[个些座里年]?|多少|几[个岁点]|为何|为什么|怎么样|怎么|是否)[^。！\n]{0,20}[？?]?\s*$"
+    r"[^。！\n]{0,40}(?:吗|呢|什么|谁|哪[个些座里年]?|多少|几[个岁点]|为何|为什么|怎么样|怎么"
+    r"|是否)[^。！\n]{0,20}[？?]?\s*$"
     r"|\s*(?:请问|什么是|推荐|列出|列举|你是|你会|你能(?!.{0,4}写))"
 )
 
@@ -170,9 +190,8 @@ def _english(text: str) -> Verdict:
         return "no"
     long_enough = len(text.split()) >= _LEAST_WORDS
     program, wanted = _PROGRAM.search(text), _YES.search(text)
-    if program and (wanted is None or program.start() <= wanted.start()):
-        if wanted is None or not _object_first(wanted.group(), program.group()):
-            return "no"
+    if program and (wanted is None or not _object_first(wanted, program)):
+        return "no"
     if long_enough and _LENGTH.search(text):
         return "yes"
     into = wanted is not None and " into " in wanted.group()
@@ -185,9 +204,9 @@ def _english(text: str) -> Verdict:
     return "unsure"
 
 
-def _object_first(wanted: str, program: str) -> bool:
+def _object_first(wanted: re.Match[str], program: re.Match[str]) -> bool:
     """Whether the piece of writing is named before the program: "a blog post that explains a function"."""
-    return len(wanted) < len(program)
+    return (wanted.start(), wanted.end()) < (program.start(), program.end())
 
 
 def _chinese(text: str) -> Verdict:

@@ -13,9 +13,9 @@ from deepwriting.cleaning.fix_text import FixText, fix_text
 STOCK = FTFYFormatter()
 #: Texts of the kinds that decide: plain, typeset, Chinese, broken, with entities and control characters.
 PIECES = (
-    "The tide came in.", "“Wait,” she said — ‘now’…", "她说：“等一等，好吗？”", "wasnâ€™t", "cafÃ©", "Tom &amp; Ada", "a < b &lt; c",
-    "\x00", "\x1b[31mred\x1b[0m", "\x85", "\ufeff", "é", "ﬁne", "Ｆｕｌｌ", "\n", "\r\n", " ", "Ã ", "\ufffd", "\u2019s", "œuvre", "ｱ",
-    "Â£5", "ä½ å¥½", "\u200b", "\u202a", "\u2028", "\xa0", "\xad",
+    "The tide came in.", "“Wait,” she said — ‘now’…", "她说：“等一等，好吗？”", "wasnâ€™t", "cafÃ©", "Tom &amp; Ada",
+    "a < b &lt; c", "\x00", "\x1b[31mred\x1b[0m", "\x85", "\ufeff", "é", "ﬁne", "Ｆｕｌｌ", "\n", "\r\n", " ", "Ã ",
+    "\ufffd", "\u2019s", "œuvre", "ｱ", "Â£5", "ä½ å¥½", "\u200b", "\u202a", "\u2028", "\xa0", "\xad",
 )  # fmt: skip
 
 

@@ -66,5 +66,5 @@ def test_a_detector_that_is_not_installed_is_refused_when_the_step_is_built(sect
 
     if find_spec("fasttext") is not None:
         pytest.skip("fasttext is installed here")
-    with pytest.raises(RecipeError, match="cleaning.detector = 'fasttext' needs the package fasttext, which is not"):
+    with pytest.raises(RecipeError, match=r"cleaning.detector = 'fasttext' needs the package fasttext, which is not"):
         Language({"own": section(detector="fasttext")})

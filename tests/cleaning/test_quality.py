@@ -33,10 +33,14 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("I … do … not … know … what … to … say … to … you … now", {}, "many_ellipses"),
     ("“I…” She looked at the door. “I do not know what to say…” He waited. “Then say nothing.”", {}, None),
     ("我……不知道……该怎么说才好，也许以后再告诉你吧，现在先走。", {}, None),
-    ("\n".join(f"- item number {word} of the list" for word in "one two three four five".split()), {}, "bullet_lines"),
-    ("Bring these:\n" + "\n".join(f"- a {word} for the road" for word in "cup lamp hat pen".split()), {}, None),
+    (
+        "\n".join(f"- item number {word} of the list" for word in ["one", "two", "three", "four", "five"]),
+        {},
+        "bullet_lines",
+    ),
+    ("Bring these:\n" + "\n".join(f"- a {word} for the road" for word in ["cup", "lamp", "hat", "pen"]), {}, None),
     ("— Where?\n— There, by the gate.\n— I see nothing at all.\n— Look again, please.\n— Oh.", {}, None),
-    ("\n".join(f"The {word} goes on…" for word in "road sea night song".split()), {}, "ellipsis_lines"),
+    ("\n".join(f"The {word} goes on…" for word in ["road", "sea", "night", "song"]), {}, "ellipsis_lines"),
     ("The road goes on…\nThe sea is still there.\nThe night is long.\nThe song stops.", {}, None),
     ("", {}, None),
 ]

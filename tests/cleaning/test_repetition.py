@@ -49,16 +49,15 @@ PANTOUM = "\n\n".join(
     "\n".join(PANTOUM_LINES[i % 9] for i in (start, start + 1, start + 2, start + 3)) for start in (0, 1, 3, 5)
 )
 SONG_VERSES = (
-    "I packed my father's tractor keys and left before the rain,\nthe dog ran half a mile with me, then walked back home "
-    "again.",
+    "I packed my father's tractor keys and left before the rain,\nthe dog ran half a mile, then walked home again.",
     "The city has a thousand lights and not a single field,\nthe rent is due on Friday and the contract isn't sealed.",
-    "My sister wrote a postcard with a picture of the weir,\nshe said the plums are early and they taste of last year here.",
+    "My sister wrote a postcard with a picture of the weir,\nshe said the plums are early and they taste of last year.",
 )
 CHORUS = "Turn around, turn around, says the road to me,\nthere is bread on the table and a seat left free."
 SONG = "\n\n".join(f"{verse}\n\n{CHORUS}" for verse in SONG_VERSES)
 DIALOGUE = "\n".join(
     line for pair in zip(
-        ("Did you see him?", "Are you sure?", "In the dark?", "With a lamp?", "And the boat?", "Was it ours?", "Is it far?"),
+        ("Did you see him?", "Are you sure?", "In the dark?", "With a lamp?", "And the boat?", "Was it ours?", "Far?"),
         ("Yes.", "Yes.", "No.", "No.", "Yes.", "Yes.", "No."), strict=True,
     ) for line in pair
 )  # fmt: skip
@@ -100,7 +99,7 @@ def test_thresholds_are_the_recipes(cleaned: Callable[..., Document]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from("the a tide came in over an old gate".split()), min_size=12, max_size=120))
+@given(st.lists(st.sampled_from(["the", "a", "tide", "came", "in", "over", "an", "gate"]), min_size=12, max_size=120))
 def test_the_bounds_are_never_below_the_measures(words: list[str]) -> None:
     bounds = RepeatBounds(words)
     for n in (2, 3, 4):
