@@ -7,7 +7,9 @@ image models). They answer *yes*, *no* or *unsure*; what is unsure can be put to
 
 Measured on 265 turns of our own (``tests/sources/first_turns.jsonl``, half of them requests; English and Chinese). The
 rules were made with 130 of them and mended once with 70 difficult ones; on the last 65, written after that, *yes* had a
-precision of 1.0 and a recall of 0.83 (English 0.90, Chinese 0.70), 12 were unsure, and one request was taken for none.
+precision of 1.0 and a recall of 0.83 (English 0.90, Chinese 0.70), 12 were unsure, and one request was taken for none. Of the 665
+requests of LongBench-Write, HelloBench and WritingBench, at which the Chinese rules were looked over once more, 0.95 are
+*yes*, 30 unsure and 5 *no*.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ UNSURE = "unsure_writing_request"
 
 #: A request stands at the beginning of a turn, or behind a text that was pasted (characters).
 HEAD_CHARS, TAIL_CHARS = 600, 250
+#: A program, a sum or a translation is asked for at once; further down such words belong to the subject (characters).
+PROGRAM_CHARS, PROGRAM_CHARS_CHINESE = 200, 40
 
 _OBJECT = (
     r"(?:(?:short |bedtime |love |ghost |horror )?stor(?:y|ies)|tales?|fables?|fairy ?tales?|novels?|novellas?"
@@ -42,7 +46,7 @@ _OBJECT = (
     r"lesson plans?|worksheets?|prologues?|epilogues?|synops[ie]s|outlines?|vows|interviews?|testimonials?|opening)"
 )
 _VERB = (
-    r"(?:write|draft|compose|craft|pen|create|generate|produce|prepare|make|develop|come up with|put together|author|"
+    r"(?:write|draft|compose|craft|pen|create|generate|produce|prepare|make|develop|come up with|put together|author|design|"
     r"finish|complete|begin|start)"
 )
 _WORDS = r"(?:[\w'’\"“”.,%&()-]+\s+)"
@@ -50,7 +54,7 @@ _CODE = (
     r"(?:python|javascript|typescript|java|c\+\+|c#|rust|golang|php|ruby|kotlin|swift|bash|shell|powershell|sql"
     r"|html|css|"
     r"react|vue|django|flask|node(?:\.js)?|docker\w*|regex\w*|vba|excel|latex|matlab|arduino|lua|batch|assembly|pandas|"
-    r"unit tests?|code|function|class|program|algorithm|quer(?:y|ies)|api|app|website|web ?page|formula|macro)"
+    r"unit tests?|code|function|program|algorithm|quer(?:y|ies)|api|app|website|web ?page|formula|macro)"
 )
 _YES = re.compile(
     rf"\b{_VERB}\s+{_WORDS}{{0,9}}?{_OBJECT}\b"
@@ -138,17 +142,18 @@ _OBJECT_ZH = (
     r"文本|短文|话术|主持词|相声|小品|情书|检查|贺卡|评语|感言|菜单|书$|书，)"
 )
 _VERB_ZH = (
-    r"(?:写|撰|起草|草拟|创作|拟|编(?!程|译|码)|作(?=一)|来一?[篇首段个]|生成|做一?[份篇]|准备一?[份篇]"
+    r"(?:写|撰|起草|草拟|创作|设计|制定|编制|拟|编(?!程|译|码)|作(?=一)|来一?[篇首段个]|生成|做一?[份篇]|准备一?[份篇]"
     r"|给我(?:一些|一篇|一段|一首|几条))"
 )
 _YES_ZH = re.compile(
     rf"{_VERB_ZH}[^。！？\n]{{0,40}}?{_OBJECT_ZH}|续写|改写|扩写|缩写|仿写|润色|重写|代写|为题|(?:风格|口吻|语气)写"
     rf"|给我[^。！？\n]{{0,12}}建议|写(?:给|一写)|讲一?个[^。！？\n]{{0,20}}故事"
-    rf"|接着[^。！？\n]{{0,4}}写|往下写|[\d一二三四五六七八九十百千两]{{2,}}字(?!典|符|节|段|母|体)|改得"
+    rf"|接着[^。！？\n]{{0,4}}写|往下写|改得"
     rf"|来段(?:相声|小品|快板)"
     rf"|视角[，,]?[^。！？\n]{{0,4}}(?:讲述|写)|(?:帮我|请|替我)准备[^。！？\n]{{0,20}}{_OBJECT_ZH}"
     r"|^[^。！？\n]{0,12}(?:情书|主持词|致辞|演讲稿|发言稿|文案)[，,]"
 )
+_LENGTH_ZH = re.compile(r"[\d一二三四五六七八九十百千两]{2,}(?:个)?字(?!典|符|节|段|母|体)|字数[^。\n]{0,8}\d{2,}")
 _NO_ZH = re.compile(
     r"(?:怎么|如何|怎样|咋)(?:才能)?写|写了什么|是什么意思|(?:作者|主角)是谁|"
     r"翻译|译成|代码|编程|程序|函数|爬虫|算法|报错|正则|(?i:python|java|sql|html|c\+\+|excel|linux)"
@@ -189,7 +194,7 @@ def _english(text: str) -> Verdict:
     if _NEVER.match(text) or _ABILITY.match(text):
         return "no"
     long_enough = len(text.split()) >= _LEAST_WORDS
-    program, wanted = _PROGRAM.search(text), _YES.search(text)
+    program, wanted = _PROGRAM.search(text[:PROGRAM_CHARS]), _YES.search(text)
     if program and (wanted is None or not _object_first(wanted, program)):
         return "no"
     if long_enough and _LENGTH.search(text):
@@ -210,9 +215,9 @@ def _object_first(wanted: re.Match[str], program: re.Match[str]) -> bool:
 
 
 def _chinese(text: str) -> Verdict:
-    if _NO_ZH.search(text):
+    if _NO_ZH.search(text[:PROGRAM_CHARS_CHINESE]) and not _LENGTH_ZH.search(text):
         return "no"
-    if _YES_ZH.search(text):
+    if _LENGTH_ZH.search(text) or _YES_ZH.search(text):
         return "yes"
     if _SMALL_TALK.match(text) or _QUESTION_ZH.match(text) or len(text.strip()) < 2 * _LEAST_WORDS:
         return "no"

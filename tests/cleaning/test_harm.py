@@ -28,6 +28,8 @@ PASSING = [
     "Ransomware locks files until money is paid. Keep backups, and do not open attachments from strangers.",
     "Women are paid less than men in most of these firms, and immigrants less than women.",
     "刑警合上卷宗。孩子只有九岁，炸弹藏在楼梯下面。父亲说：“杀了他。”",
+    "修订后的法律规定，任何人不得向未成年人传播色情、暴力信息，网络平台应当保护儿童。",
+    "The new law on child pornography protects minors; porn sites have to check the age of a child.",
     "性教育应当从小学生开始，用平静的语气讲清楚身体的变化。",
     "敌人叫我们蟑螂，我们一句话也没说，把死者埋在了村口。",
 ]
