@@ -21,6 +21,7 @@ _CANDIDATE = re.compile(
     r"(?<![\w.,/:#$£€¥-])[+(]{0,2}\d(?:[ ()./\u2010-\u2013-]{0,2}\d){6,14}(?![\w%]|[.,:]\d)", re.ASCII
 )
 _SEPARATOR = re.compile(r"[^\d]")
+_GROUP = re.compile(r"\d\d")
 _CUE = re.compile(
     r"(?:call|phone|tel|telephone|text|mobile|cell|contact|whatsapp|fax|dial|ring|reach|number|sms|no"
     r"|电话|手机|联系|致电|拨打|号码|热线|微信)\W{0,4}(?:\w+\W{1,3}){0,3}$",
@@ -41,22 +42,27 @@ _CUE_CHARS = 40
 def phone_numbers(text: str) -> list[tuple[int, int]]:
     """Where phone numbers stand in a text: start and end of each, in order."""
     regions = ("CN", "US") if _HAN.search(text) else ("US", "GB")
-    spans = []
+    spans: list[tuple[int, int]] = []
     for match in _CANDIDATE.finditer(text):
         start = match.start()
         number = match.group()
-        plain = not _SEPARATOR.search(number)
-        if (
-            plain
-            and not _CHINESE_MOBILE.fullmatch(number)
-            and not _CUE.search(text[max(0, start - _CUE_CHARS) : start])
-        ):
-            continue
-        for region in regions:
-            if found := _valid(number, region):
-                spans.append((start + found[0], start + found[1]))
-                break
+        if _plausible(number, text[max(0, start - _CUE_CHARS) : start]):
+            spans += _valid_spans(number, start, regions)
     return spans
+
+
+def _plausible(number: str, before: str) -> bool:
+    """Whether it is worth asking: digits in groups, or bare ones that are announced or those of a Chinese mobile."""
+    if _SEPARATOR.search(number):
+        return _GROUP.search(number) is not None
+    return _CHINESE_MOBILE.fullmatch(number) is not None or _CUE.search(before) is not None
+
+
+def _valid_spans(number: str, start: int, regions: tuple[str, ...]) -> list[tuple[int, int]]:
+    for region in regions:
+        if found := _valid(number, region):
+            return [(start + found[0], start + found[1])]
+    return []
 
 
 def _valid(number: str, region: str) -> tuple[int, int] | None:

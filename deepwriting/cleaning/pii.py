@@ -40,6 +40,8 @@ PLACEHOLDERS = {
 }
 KINDS = tuple(PLACEHOLDERS)
 
+#: Longest parts of an address before and from the @ on (RFC 5321, characters).
+_LOCAL_CHARS, _DOMAIN_CHARS = 64, 256
 #: Names reserved for examples and tests (RFC 2606, RFC 6761).
 _RESERVED = re.compile(r"(?:^|[@.])(?:example\.(?:com|org|net)|example|test|invalid|localhost)$", re.IGNORECASE)
 _DOTTED = re.compile(r"\d\.\d{1,3}\.\d")
@@ -114,9 +116,22 @@ def _replaced(text: str, kind: str, spans: list[tuple[int, int]], counts: Counte
 
 
 def _emails(text: str) -> list[tuple[int, int]]:
-    if "@" not in text:
-        return []
-    return [match.span() for match in _email().finditer(text) if not _RESERVED.search(match.group())]
+    spans: list[tuple[int, int]] = []
+    end = 0
+    at = text.find("@")
+    while at >= 0:
+        # Only around each @, no further than an address reaches: over a long text without spaces the expression would
+        # start anew at every sign.
+        first = max(end, at - _LOCAL_CHARS)
+        for match in _email().finditer(text[first : at + _DOMAIN_CHARS]):
+            start, stop = first + match.start(), first + match.end()
+            if start <= at < stop:
+                end = stop
+                if not _RESERVED.search(match.group()):
+                    spans.append((start, stop))
+                break
+        at = text.find("@", at + 1)
+    return spans
 
 
 def _addresses(text: str) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -55,6 +56,15 @@ def test_personal_data_is_replaced_and_counted(text: str, expected: str, counts:
 @pytest.mark.parametrize("text", KEPT)
 def test_what_only_looks_like_it_stays(text: str) -> None:
     assert mask(text) == (text, {})
+
+
+@pytest.mark.parametrize(
+    "text", ["a-" * 30_000 + " @ x", "@" * 20_000, "1 " * 30_000, "a:" * 30_000 + "::", "1.2." * 15_000]
+)
+def test_long_runs_without_a_word_take_no_longer_than_prose(text: str) -> None:
+    start = time.process_time()
+    assert mask(text) == (text, {})
+    assert time.process_time() - start < 2
 
 
 def test_the_check_digit() -> None:
