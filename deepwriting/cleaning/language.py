@@ -66,7 +66,7 @@ def detector(name: str) -> Detector | None:
 
 
 def _py3langid() -> Detector:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
 
     model: Any = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
