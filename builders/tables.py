@@ -36,8 +36,9 @@ def document_row_id(document: DocumentDict) -> str:
 
 
 def _full_row(document: DocumentDict) -> Record:
-    # datatrove leaves empty fields out, so a document without text really lacks the key.
-    record = {**document["metadata"], "answer": document.get("text")}
+    # datatrove leaves empty fields out, so a document without text really lacks the key. A pair that no cleaning has
+    # seen has nothing masked.
+    record = {"pii_masked": 0, **document["metadata"], "answer": document.get("text")}
     keep, reasons = record.get("keep"), record.get("drop_reasons")
     if isinstance(keep, bool) and isinstance(reasons, list) and keep == bool(reasons):
         raise BuildError(

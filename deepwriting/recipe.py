@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from deepwriting.errors import NotFoundError, RecipeError
 from deepwriting.sections.base import Flag, Section, short
+from deepwriting.sections.cleaning import CleaningSection
 from deepwriting.sections.dedupe import DedupeSection
 from deepwriting.sections.engines import (
     ENGINE_SECTIONS,
@@ -36,7 +37,7 @@ from deepwriting.sections.search import SearchSection
 from deepwriting.strict_yaml import read_mapping
 
 __all__ = [
-    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "DatasetSection", "DedupeSection", "EngineSection",
+    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "CleaningSection", "DatasetSection", "DedupeSection", "EngineSection",
     "EnginesSection", "ExecutionSection",
     "FiltersSection", "Flag", "PairSection", "Recipe", "SearchSection", "Section", "SelectSection", "ServerSection",
     "ServerStartSection", "SourceSection", "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe",
@@ -52,6 +53,7 @@ class Recipe(Section):
     dataset: DatasetSection = Field(default_factory=lambda: DatasetSection.model_validate({}))
     sources: list[SourceSection] = Field(min_length=1, description="where pairs come from, in order")
     pairs: PairSection = Field(default_factory=lambda: PairSection.model_validate({}))
+    cleaning: CleaningSection = Field(default_factory=lambda: CleaningSection.model_validate({}))
     engines: EnginesSection
     dedupe: DedupeSection = Field(default_factory=lambda: DedupeSection.model_validate({}))
     select: SelectSection = Field(default_factory=lambda: SelectSection.model_validate({}))
@@ -67,6 +69,20 @@ class Recipe(Section):
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise ValueError(f"the names {twice} occur twice; give each source its own name")
         return sources
+
+    @model_validator(mode="after")
+    def _cleaning_fits_every_source(self) -> Recipe:
+        for index, source in enumerate(self.sources):
+            try:
+                self.cleaning.overridden(source.cleaning)
+            except ValueError as error:
+                raise ValueError(f"sources.{index}.cleaning with cleaning: {error}") from None
+        return self
+
+    @property
+    def cleaning_by_source(self) -> dict[str, CleaningSection]:
+        """The cleaning settings of every source by its label: the recipe's, with what the source replaces."""
+        return {source.label: self.cleaning.overridden(source.cleaning) for source in self.sources}
 
     @model_validator(mode="after")
     def _a_candidate_each(self) -> Recipe:

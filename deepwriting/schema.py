@@ -63,6 +63,11 @@ TEXT_COLUMNS = (
     Column("source_id", "string", "Id of the pair inside its source."),
     Column("license", "string", "Licence under which the source offers the text."),
     Column("provenance", "string", "Further facts about the origin, as a JSON object."),
+    Column(
+        "pii_masked",
+        "int32",
+        "Pieces of personal data replaced by placeholders; provenance.pii_masked tells the kinds.",
+    ),
     Column("rollout", "int32", "Index of the trajectory among those searched for the same pair, from 0."),
 )
 

@@ -18,4 +18,5 @@ A template is plain text with ``{{slots}}``. What stands below a line ``<<<assis
     closers.txt    the same for the last segment, which must not open new questions
     query.txt      a request that a given passage would answer           (paper, section 2.3.1)
     category.txt   which of the 25 categories a request belongs to       (paper, section 2.3.2)
+    request.txt    whether a chat asks for a piece of writing            (paper, section 2.3.1)
 """

@@ -25,6 +25,7 @@ SLOTS: Mapping[str, frozenset[str]] = {
     "inference": frozenset({"query"}),
     "query": frozenset({"answer", "kind"}),
     "category": frozenset({"query", "categories"}),
+    "request": frozenset({"query"}),
 }
 #: Slots that a template may use: the first words of the segment, and the beginning of a new thought.
 OPTIONAL_SLOTS: Mapping[str, frozenset[str]] = {"refine": frozenset({"opening", "trigger"})}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import Any, get_type_hints
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from deepwriting.errors import SourceError
 from deepwriting.sections.base import Positive, Section, short
+from deepwriting.sections.cleaning import check_overrides
 
 
 class SourceSection(Section):
@@ -20,11 +21,18 @@ class SourceSection(Section):
     license: str = Field("unknown", description="licence under which the source offers its texts")
     limit: Positive | None = Field(None, description="at most this many candidates per task")
     options: dict[str, Any] = Field(default_factory=dict, description="settings of this kind of reader")
+    cleaning: dict[str, Any] = Field(default_factory=dict, description="keys of `cleaning` that differ for this source")
 
     @property
     def label(self) -> str:
         """The value of the ``source`` column."""
         return self.name or self.kind
+
+    @field_validator("cleaning")
+    @classmethod
+    def _known_cleaning_keys(cls, overrides: dict[str, Any]) -> dict[str, Any]:
+        check_overrides(overrides)
+        return overrides
 
     @model_validator(mode="after")
     def _known_kind_and_options(self) -> SourceSection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from datatrove.data import Document
 from datatrove.io import DataFolder
@@ -19,6 +19,7 @@ from deepwriting.sources.fields import (
     text_field,
 )
 from deepwriting.sources.turns import Turn, first_exchange, turns_field
+from deepwriting.sources.writing_requests import UNSURE, writing_request
 
 #: Columns of a row and of its turns that may leave this reader, also in rejects. A list of what is allowed: the layout
 #: has grown columns about persons before (hashed_ip, header, state and country, on rows and again on turns).
@@ -37,6 +38,9 @@ class WildChat(PairReader):
         limit: at most this many candidates per task.
         allow_toxic: whether conversations that moderation marked as toxic are used.
         allow_redacted: whether conversations from which personal data was cut out are used.
+        writing_requests: ``rules`` (the default, since most chats ask for no writing) rejects what the rules know to be
+            something else and marks what they are unsure about, for ``cleaning/requests.py`` to decide; ``all`` takes
+            every conversation.
     """
 
     #: A broken line cannot be freed of addresses.
@@ -51,10 +55,12 @@ class WildChat(PairReader):
         limit: int | None = None,
         allow_toxic: bool = False,
         allow_redacted: bool = False,
+        writing_requests: Literal["rules", "all"] = "rules",
     ):
         super().__init__(path, name=name, license=license, limit=limit)
         self.allow_toxic = allow_toxic
         self.allow_redacted = allow_redacted
+        self.writing_requests = writing_requests
 
     def candidates(self, folder: DataFolder, files: list[str], rank: int, world_size: int) -> Iterator[Document]:
         """Yield one document for each conversation."""
@@ -84,15 +90,23 @@ class WildChat(PairReader):
         for column, allowed in (("toxic", self.allow_toxic), ("redacted", self.allow_redacted)):
             if not allowed and _marked(column, record, query_turn, answer_turn):
                 raise RecordError(column, f"marked as {column}; the recipe does not allow it")
-        return self.pair(
-            text_field(query_turn, "content", empty="empty_query"),
-            text_field(answer_turn, "content", empty="empty_answer"),
+        query = text_field(query_turn, "content", empty="empty_query")
+        answer = text_field(answer_turn, "content", empty="empty_answer")
+        verdict = writing_request(query) if self.writing_requests == "rules" else "yes"
+        if verdict == "no":
+            raise RecordError("not_a_writing_request", "the rules know the first turn as something else")
+        pair = self.pair(
+            query,
+            answer,
             identifier(record, "conversation_hash") or location,
             conversation_hash=identifier(record, "conversation_hash"),
             model=optional_text(record, "model"),
             language=language,
             turns=integer_field(record, "turn") if record.get("turn") is not None else None,
         )
+        if verdict == "unsure":
+            pair.metadata[UNSURE] = True
+        return pair
 
 
 def _marked(column: str, *places: Turn) -> bool:

@@ -1,4 +1,4 @@
-"""source: candidate pairs from every source, each with a query, checked (paper, section 2.3.1)."""
+"""source: candidate pairs from every source, cleaned, each with a query, checked (paper, section 2.3.1)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 from datatrove.pipeline.base import PipelineStep
 
+from deepwriting.cleaning import cleaning_steps
+from deepwriting.cleaning.lexicon import load_lexicon
+from deepwriting.cleaning.requests import WritingRequests
 from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.sources import SOURCE_KINDS
@@ -16,17 +19,24 @@ from deepwriting.stages.writer import WriteShard
 
 
 class SourceStage(SimpleStage):
-    """Reads all sources, has missing queries written, checks every pair."""
+    """Reads all sources, cleans what they give, has missing queries written, checks every pair."""
 
     name = "source"
     title = "read pairs from the sources"
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        """Sources and checks; the generator too, if books need queries."""
+        """Sources, cleaning and checks; the generator if books need queries, the scorer if it is asked about chats."""
         settings: dict[str, Any] = {
-            "sources": [source.model_dump() for source in recipe.sources],
+            "sources": [source.model_dump(exclude={"cleaning"}) for source in recipe.sources],
             "pairs": recipe.pairs.model_dump(),
+            "cleaning": self._cleaning(recipe),
         }
+        if any(section.classify_requests for section in recipe.cleaning_by_source.values()):
+            hashes = prompt_hashes(recipe.search.prompts)
+            settings |= {
+                "scorer": recipe.engines.scoring.identity,
+                "request_prompts": {name: value for name, value in hashes.items() if name.endswith("request.txt")},
+            }
         if any(source.kind == "gutenberg" for source in recipe.sources):
             hashes = prompt_hashes(recipe.search.prompts)
             settings |= {
@@ -38,7 +48,7 @@ class SourceStage(SimpleStage):
         return settings
 
     def steps(self, context: StageContext) -> list[PipelineStep]:
-        """Readers, query writer, check, writer."""
+        """Readers, cleaning, query writer, check, writer."""
         recipe = context.recipe
         readers = [
             SOURCE_KINDS[source.kind](
@@ -59,7 +69,26 @@ class SourceStage(SimpleStage):
             max_answer_chars=recipe.pairs.max_answer_chars,
             max_query_chars=recipe.pairs.max_query_chars,
         )
-        return [*readers, write_query, check, WriteShard(str(context.run.stage(self.name).path))]
+        requests = WritingRequests(
+            recipe.engines.scoring,
+            recipe.cleaning_by_source,
+            prompts=recipe.search.prompts,
+            concurrency=recipe.search.concurrency,
+        )
+        clean = cleaning_steps(recipe.cleaning_by_source)
+        writer = WriteShard(str(context.run.stage(self.name).path))
+        return [*readers, *clean, requests, write_query, check, writer]
+
+    @staticmethod
+    def _cleaning(recipe: Recipe) -> dict[str, Any]:
+        """Every source's settings; lexicons by what they say, not by their paths."""
+        found = {}
+        for label, section in recipe.cleaning_by_source.items():
+            settings = section.model_dump(exclude={"harm_lexicon", "harm_model_batch"})
+            if section.harm:
+                settings["lexicon"] = load_lexicon(section.harm_lexicon, section.harm_lexicon_mode).digest
+            found[label] = settings
+        return found
 
     @staticmethod
     def _sampling(recipe: Recipe) -> dict[str, Any]:

@@ -128,3 +128,10 @@ def test_long_values_are_cut_in_messages() -> None:
     with pytest.raises(BuildError) as caught:
         checked("x" * 10_000, Column("n", "bool", "A flag."), "r")
     assert len(str(caught.value)) < 200
+
+
+def test_a_pair_that_no_cleaning_has_seen_has_nothing_masked(document: Maker) -> None:
+    (row,) = rows("all", document(1))
+    assert row["pii_masked"] == 0
+    (row,) = rows("all", document(1, pii_masked=3))
+    assert row["pii_masked"] == 3

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepwriting.metrics import units
+from deepwriting.metrics.units import _UNIT
 
 
 @pytest.mark.parametrize(
@@ -42,3 +45,9 @@ def test_any_text_has_units_without_space(text: str) -> None:
 @settings(deadline=None)
 def test_units_survive_joining(words: list[str]) -> None:
     assert units(" ".join(words)) == words
+
+
+@given(st.lists(st.sampled_from("aZ ß9.,:_-'’‘ʼ“”–—…éﬁ中ａ\n½²") | st.characters(), max_size=30).map("".join))
+def test_the_way_for_english_typography_changes_nothing(text: str) -> None:
+    apostrophes = text.translate({0x2019: "'", 0x2018: "'", 0x02BC: "'"})
+    assert units(text) == _UNIT.findall(unicodedata.normalize("NFKC", apostrophes).lower())

@@ -124,8 +124,18 @@ def test_a_mark_that_is_nowhere_is_not_taken_for_a_no(tmp_path: Path) -> None:
     (doc,) = read(tmp_path, plain)
     assert doc.metadata["reject"] == "missing_columns"
     assert "toxic" in doc.metadata["reject_detail"]
-    (doc,) = read(tmp_path, plain, allow_toxic=True, allow_redacted=True)
+    (doc,) = read(tmp_path, plain, allow_toxic=True, allow_redacted=True, writing_requests="all")
     assert doc.text == "a"
+
+
+def test_chats_that_ask_for_no_writing_are_rejected_and_unsure_ones_marked(tmp_path: Path) -> None:
+    queries = ("Write a toast.", "What is the capital of Mongolia?", "The quick brown fox jumps")
+    rows = [row(conversation=[turn("user", query), turn("assistant", "a")]) for query in queries]
+    docs = read(tmp_path, *rows)
+    assert [doc.metadata.get("reject") for doc in docs] == [None, "not_a_writing_request", None]
+    assert [doc.metadata.get("unsure_writing_request") for doc in docs] == [None, None, True]
+    everything = read(tmp_path, *rows, writing_requests="all")
+    assert not any(doc.metadata.keys() & {"reject", "unsure_writing_request"} for doc in everything)
 
 
 def test_parquet_with_real_timestamps(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""Repairing text that was broken by others: wrong encodings, HTML entities, control characters (ftfy)."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from datatrove.data import Document
+
+from deepwriting.cleaning.step import CleaningStep
+from deepwriting.sections.cleaning import CleaningSection
+
+#: What ftfy changes under the settings below beside broken encodings: "&" begins an entity; control characters,
+#: terminal escapes, C1 codes, surrogates, and invisible signs of direction and order are removed or replaced.
+_WORK = re.compile(r"[&\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u206a-\u206f\ufeff\ufff9-\ufffd\ud800-\udfff]")
+
+
+@cache
+def _config() -> Any:
+    """The settings of datatrove's ``FTFYFormatter``: encodings are repaired, no style is enforced.
+
+    Quotation marks stay curly, full-width punctuation of Chinese stays full-width, ligatures and line breaks stay.
+    """
+    from datatrove.pipeline.formatters import FTFYFormatter
+
+    return FTFYFormatter().config
+
+
+def fix_text(text: str) -> str:
+    """The text as its author wrote it, as far as ftfy can tell.
+
+        >>> fix_text("It wasnâ€™t there.")
+        'It wasn’t there.'
+
+    Args:
+        text: any text.
+
+    Returns:
+        The repaired text; the same object when there is nothing to repair.
+    """
+    import ftfy
+    from ftfy.badness import is_bad
+
+    # ftfy goes through a text line by line, and looks for a repair of each. It finds none where nothing is suspicious.
+    if not _WORK.search(text) and (text.isascii() or not is_bad(text)):
+        return text
+    fixed: str = ftfy.fix_text(text, config=_config())
+    return fixed
+
+
+class FixText(CleaningStep):
+    """Repairs answer and query.
+
+    Counters: ``text_fixed``, ``text_fine``.
+    """
+
+    name = "🩹 Fix text"
+    switch = "fix_text"
+
+    def clean(self, doc: Document, settings: CleaningSection) -> None:
+        """Repair one pair in place."""
+        answer, query = doc.text, doc.metadata.get("query")
+        doc.text = fix_text(answer)
+        if query is not None:
+            doc.metadata["query"] = fix_text(query)
+        changed = doc.text != answer or doc.metadata.get("query") != query
+        self.count("text_fixed" if changed else "text_fine")
