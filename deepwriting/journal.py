@@ -3,8 +3,8 @@
     {"event": "header", "settings": …}      what the work was done under
     {"event": …, …}                         one finished piece of work
 
-A killed run leaves at most one torn line at the end; it is cut off when the file is opened again. What the lines hold is
-the business of those who use the file: ``reer/journal.py`` for steps of the search, ``sources/query_journal.py`` for
+A killed run leaves at most one torn line at the end; it is cut off when the file is opened again. What the lines hold
+is the business of those who use the file: ``reer/journal.py`` for steps of the search, ``sources/query_journal.py`` for
 queries of books. They keep only the lines' places, not what the lines hold.
 """
 
