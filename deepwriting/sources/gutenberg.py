@@ -73,12 +73,13 @@ class GutenbergBook(PairReader):
         emphasis: Literal["plain", "keep"] = "plain",
     ):
         super().__init__(path, name=name, license=license, limit=limit)
+        if not 0 < min_chars <= max_chars:
+            raise SourceError(f"min_chars is {min_chars} and max_chars {max_chars}; needed: 0 < min_chars <= max_chars")
         if target_chars is None:
             target_chars = max(min(DEFAULT_TARGET_CHARS, max_chars), min_chars)
-        if not 0 < min_chars <= target_chars <= max_chars:
+        if not min_chars <= target_chars <= max_chars:
             raise SourceError(
-                f"min_chars is {min_chars}, target_chars {target_chars} and max_chars {max_chars}; "
-                "needed: 0 < min_chars <= target_chars <= max_chars"
+                f"target_chars is {target_chars}; needed: min_chars {min_chars} <= target_chars <= max_chars {max_chars}"
             )
         self.limits = Limits(target_chars, min_chars, max_chars)
         self.emphasis = emphasis

@@ -13,6 +13,7 @@ The queries of this life are not looked up, since no passage comes twice.
 from __future__ import annotations
 
 import hashlib
+import re
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from deepwriting.journal import Event, JournalFile
 
 #: Hexadecimal digits of a key that are compared first: 64 bits, so that they fit into an array.
 _PREFIX_DIGITS = 16
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def passage_key(passage_id: str, text: str) -> str:
@@ -55,8 +57,10 @@ class QueryJournal:
         return len(self._keys)
 
     def _note(self, event: Event, offset: int, length: int) -> None:
-        for column, value in zip(self._found, (_prefix(event["passage"]), offset, length), strict=True):
-            column.append(value)
+        keys, offsets, lengths = self._found
+        keys.append(_prefix(event["passage"]))
+        offsets.append(offset)
+        lengths.append(length)
 
     def known(self, key: str) -> Event | None:
         """What an earlier life has written for a passage, or ``None``."""
@@ -84,6 +88,4 @@ def _prefix(key: str) -> int:
 
 def _belongs(event: Event) -> bool:
     passage = event.get("passage")
-    if event.get("event") != "query" or not isinstance(passage, str):
-        return False
-    return len(passage) >= _PREFIX_DIGITS and all(digit in "0123456789abcdef" for digit in passage)
+    return event.get("event") == "query" and isinstance(passage, str) and _KEY.fullmatch(passage) is not None

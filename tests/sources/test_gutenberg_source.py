@@ -17,6 +17,7 @@ from datatrove.data import Document
 from deepwriting.errors import SourceError
 from deepwriting.sources import GutenbergBook
 from deepwriting.sources.gutenberg_editorial import without_emphasis
+from deepwriting.sources.gutenberg_passages import Limits
 from deepwriting.sources.gutenberg_text import cut_book
 
 SHARED = Path(os.environ.get("DEEPWRITING_SHARED", Path(__file__).resolve().parents[3] / "shared"))
@@ -177,8 +178,13 @@ def test_tables_of_books(tmp_path: Path) -> None:
 
 
 def test_impossible_lengths_are_refused() -> None:
-    with pytest.raises(SourceError, match="min_chars is 500, target_chars 500 and max_chars 400"):
+    with pytest.raises(SourceError, match="min_chars is 500 and max_chars 400"):
         GutenbergBook("x", name="pg", license="PD", min_chars=500, max_chars=400)
+    for target in (300, 7000):
+        with pytest.raises(SourceError, match=f"target_chars is {target}; needed: min_chars 400 <= .* max_chars 6000"):
+            GutenbergBook("x", name="pg", license="PD", target_chars=target)
+    assert GutenbergBook("x", name="pg", license="PD", max_chars=900).limits == Limits(900, 400, 900)
+    assert GutenbergBook("x", name="pg", license="PD", min_chars=5000).limits == Limits(5000, 5000, 6000)
 
 
 def words(text: str) -> Counter[str]:
