@@ -8,7 +8,7 @@
     │   ├── StageChangedError                       the recipe changed under a stage that has results
     │   ├── StageMissingError                       an earlier stage has not finished
     │   ├── CountsError                             rows in != rows out + rejects
-    │   ├── JournalError                            a search journal that belongs to another configuration
+    │   ├── JournalError                            a journal that belongs to another configuration
     │   ├── RunLockedError                          another process works on the same run
     │   ├── StageOrderError                         stages asked for in an impossible order
     │   └── WorkerLostError                         a worker process was killed
@@ -60,7 +60,7 @@ class CountsError(RunError):
 
 
 class JournalError(RunError):
-    """A search journal was written under another configuration."""
+    """A journal was written under another configuration, or is damaged."""
 
 
 class RunLockedError(RunError):

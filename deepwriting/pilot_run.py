@@ -13,6 +13,7 @@ from deepwriting.pilot import Pilot, PilotRow, pair_row, size
 from deepwriting.recipe import Recipe
 from deepwriting.reer.control import ControlTokens
 from deepwriting.reer.found import Skipped
+from deepwriting.reer.given import given_thinking
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.prompts import load_prompts
 from deepwriting.reer.search import LocalSearch
@@ -121,7 +122,8 @@ class _Life:
     async def _search(self, document: dict[str, Any], row: PilotRow) -> None:
         metadata = document["metadata"]
         # What the search stage does not even begin with, see ReerSearch.process.
-        if self.control.found_in(metadata["query"], document["text"]):
+        given = given_thinking(metadata, self.settings)
+        if self.control.found_in(metadata["query"], document["text"], given.thinking if given else ""):
             row.skipped = "control_token"
             return
         search = LocalSearch(
@@ -132,7 +134,9 @@ class _Life:
             seed=self.run.recipe.seed,
             journal=self.journal,
         )
-        found = await search.search(document["id"], metadata["query"], document["text"], metadata["language"])
+        found = await search.search(
+            document["id"], metadata["query"], document["text"], metadata["language"], given=given
+        )
         row.skipped = found.reason if isinstance(found, Skipped) else None
         row.steps = len(self.journal.row(pair_row(document)).steps)
 

@@ -12,6 +12,7 @@ runs/NAME/
         progress/00000.json  rows so far, for whoever watches
         logs/              datatrove's logs, statistics and completion markers; a folder for each of several phases
         work/              what the phases of an unfinished stage hand to each other
+    source/journal/        every query that a model has written for a book's passage
     search/journal/        every finished search step
     search/status/         how far the search is, one file a task (deepwriting/reer/status.py)
     deepwriting-20k/       the dataset

@@ -8,6 +8,12 @@ or use the functions below.
     Document.id                   ``pair_id(x, y)`` once the pair is checked; before that ``source/source_id``
     Document.metadata["query"]    the query x
     Document.metadata["reject"]   only on a rejected document: why it goes to the rejects
+
+A pair from an existing release brings its thinking along, from which the search starts (``search.given_thinking``):
+
+    Document.metadata["given_thinking"]            the thinking z as the release has it
+    Document.metadata["given_generator"]           model that wrote it, if the release tells; absent otherwise
+    Document.metadata["given_generator_revision"]  that model's revision, likewise
 """
 
 from __future__ import annotations
@@ -25,6 +31,11 @@ Kind = Literal["string", "bool", "int32", "float32", "strings", "messages", "pat
 REJECT = "reject"
 #: Metadata key with a sentence of detail beside ``REJECT``.
 REJECT_DETAIL = "reject_detail"
+
+#: Metadata keys of a pair that brings its thinking along, see above.
+GIVEN_THINKING = "given_thinking"
+GIVEN_GENERATOR = "given_generator"
+GIVEN_REVISION = "given_generator_revision"
 
 #: Languages that prompts, patterns and segment rules exist for.
 LANGUAGES = ("en", "zh")
@@ -73,7 +84,11 @@ TEXT_COLUMNS = (
 
 #: Columns that the search fills.
 SEARCH_COLUMNS = (
-    Column("generator", "string", "Model that wrote the thinking; several are joined by commas."),
+    Column(
+        "generator",
+        "string",
+        "Model that wrote the thinking; several are joined by commas; `given` is an unnamed one of an earlier release.",
+    ),
     Column("generator_revision", "string", "Revision or checksum of the generator."),
     Column("scorer", "string", "Model that scored the answer."),
     Column("scorer_revision", "string", "Revision or checksum of the scorer."),

@@ -248,7 +248,7 @@ def test_no_other_answers_are_near_copies() -> None:
 def test_samples_hold_no_addresses_or_telephone_numbers() -> None:
     texts = [path.read_text(encoding="utf-8") for path in SAMPLES.rglob("*") if path.suffix in (".jsonl", ".txt")]
     texts += [path.read_text(encoding="utf-8") for path in SOURCES.glob("*.jsonl")]
-    assert len(texts) == 7
+    assert len(texts) == 8
     for text in texts:
         assert not re.search(r"[\w.]+@[\w-]+\.\w+|\b(?:\d{1,3}\.){3}\d{1,3}\b|\+\d{6,}", text)
         assert set(re.findall(r"(?:https?://|www\.)[\w./-]+\w", text)) <= {"www.gutenberg.org"}
@@ -256,7 +256,8 @@ def test_samples_hold_no_addresses_or_telephone_numbers() -> None:
 
 def test_an_unknown_sample_is_named_with_the_known_ones() -> None:
     with pytest.raises(
-        SourceError, match=r"no bundled sample 'poems'; there are gutenberg, longwriter, pairs, wildchat"
+        SourceError,
+        match=r"no bundled sample 'poems'; there are deepwriting_release, gutenberg, longwriter, pairs, wildchat",
     ):
         resolve_samples("samples://poems")
 

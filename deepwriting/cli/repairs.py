@@ -32,7 +32,7 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
     (StageChangedError, "undo the change, give the run another name, or do the stage anew: --redo STAGE"),
     (StageMissingError, "run the earlier stages first: leave out --from"),
     (CountsError, "this is a bug; please report it with the stage's folder counts/ and logs/"),
-    (JournalError, "do the stage anew: --redo search"),
+    (JournalError, "do the stage that keeps the journal anew: --redo search, or --redo source for queries of books"),
     (RunLockedError, "wait for it, or stop it; `deepwriting status RUN` shows how far it is"),
     (StageOrderError, "choose stages in the order in which they run, or leave one of the options out"),
     (

@@ -101,6 +101,19 @@ def check_thinking(text: str, answer: str, settings: SearchSection) -> str | Non
     return _copies(text, answer, settings)
 
 
+def check_given(text: str, answer: str, settings: SearchSection) -> str | None:
+    """Why a thinking that came with the pair may not be searched, or ``None``.
+
+    Without steps it is only scored again: what it repeats or copies is then for the filters to measure. A tag is
+    refused in any case, since it would end the thinking of the published row too early.
+    """
+    if not text.strip():
+        return "empty"
+    if any(tag in text for tag in TAGS):
+        return "broken_tags"
+    return check_thinking(text, answer, settings) if settings.max_steps else None
+
+
 def check_refinement(
     text: str, whole: str, segment: str, others: Sequence[str], answer: str, settings: SearchSection
 ) -> str | None:

@@ -17,7 +17,7 @@ class ControlTokens:
     def __init__(self, engines: Iterable[Engine]):
         self._tokens = sorted({token for engine in engines for token in engine.control_tokens()})
 
-    def found_in(self, query: str, answer: str) -> str | None:
-        """The first control token that a pair holds, or ``None``."""
-        text = f"{query}\n{answer}"
+    def found_in(self, *texts: str) -> str | None:
+        """The first control token that one of a pair's texts holds, or ``None``."""
+        text = "\n".join(texts)
         return next((token for token in self._tokens if token in text), None)

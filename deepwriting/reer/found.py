@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from deepwriting.engines.base import EngineInfo
+from deepwriting.reer.given import Given
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,24 @@ class Found:
     refusals: Mapping[str, int]
 
 
-def model_columns(generators: Sequence[EngineInfo], scorer: EngineInfo) -> dict[str, str]:
-    """The columns that name the models of a row; several generators stand in the order of the recipe."""
+def model_columns(
+    generators: Sequence[EngineInfo], scorer: EngineInfo, given: Given | None, edited_by: Collection[int]
+) -> dict[str, str]:
+    """The columns that name the models of a row; several generators stand in the order of the recipe.
+
+    Args:
+        generators: all of the search.
+        scorer: who was surprised by the answer.
+        given: the thinking that came with the pair, if the row began with it: then its model is named first, and of the
+            generators only those whose edits it took.
+        edited_by: those generators.
+    """
+    writers = [(info.model, info.revision) for info in generators]
+    if given is not None:
+        writers = [(given.generator, given.revision), *(writers[which] for which in sorted(edited_by))]
     return {
-        "generator": ", ".join(info.model for info in generators),
-        "generator_revision": ", ".join(info.revision for info in generators),
+        "generator": ", ".join(model for model, _ in writers),
+        "generator_revision": ", ".join(revision for _, revision in writers),
         "scorer": scorer.model,
         "scorer_revision": scorer.revision,
     }

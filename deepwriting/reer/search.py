@@ -1,6 +1,7 @@
 """The iterative local search (paper, section 2.2).
 
     1. Initialisation         a first thinking z(0) from query and solution         ``_initialise``
+                              or the one that came with the pair                    ``_take_over``
     2. Node expansion         candidates for one segment                            ``ThinkingWriter.refinements``
     3. Evaluation, selection  the candidate under which y is least surprising       ``_evaluate``, ``_choose``
     4. Termination            the target score, the step limit, or no segment left  ``refine``
@@ -23,6 +24,7 @@ from deepwriting.engines.base import Engine
 from deepwriting.errors import ContextOverflowError, RequestError
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.found import Found, Skipped, model_columns, trace_rows
+from deepwriting.reer.given import Given
 from deepwriting.reer.journal import Journal, RowJournal
 from deepwriting.reer.prompts import PromptSet
 from deepwriting.reer.racing import Rival, abandon_rule
@@ -75,7 +77,9 @@ class LocalSearch:
         self.seed = seed
         self.journal = journal
 
-    async def search(self, pair: str, query: str, answer: str, language: str, rollout: int = 0) -> Found | Skipped:
+    async def search(
+        self, pair: str, query: str, answer: str, language: str, rollout: int = 0, given: Given | None = None
+    ) -> Found | Skipped:
         """Find a trajectory for a pair.
 
         Args:
@@ -84,12 +88,13 @@ class LocalSearch:
             answer: the solution y.
             language: ``en`` or ``zh``; chooses the templates.
             rollout: index of the trajectory among several for the same pair.
+            given: a thinking that came with the pair; rollout 0 begins with it, all others with a new one.
         """
         row = row_id(pair, rollout)
         known = self.journal.row(row)
         if known.end is not None and "skipped" in known.end:
             return Skipped(known.end["skipped"], known.end["detail"], known.end["refusals"])
-        run = _Run(self, row, query, answer, language, rollout)
+        run = _Run(self, row, query, answer, language, rollout, given if rollout == 0 else None)
         try:
             state = await run.begin(known)
             if isinstance(state, Skipped):
@@ -109,11 +114,20 @@ class LocalSearch:
 class _Run:
     """The search of one row."""
 
-    def __init__(self, search: LocalSearch, row: str, query: str, answer: str, language: str, rollout: int):
+    def __init__(
+        self,
+        search: LocalSearch,
+        row: str,
+        query: str,
+        answer: str,
+        language: str,
+        rollout: int,
+        given: Given | None,
+    ):
         self.generators, self.scorer = search.generators, search.scorer
         self.settings, self.journal, self.seed = search.settings, search.journal, search.seed
         self.prompts = search.prompts[language]
-        self.row, self.answer, self.rollout = row, answer, rollout
+        self.row, self.answer, self.rollout, self.given = row, answer, rollout, given
         self.writer = ThinkingWriter(
             search.generators,
             self.prompts,
@@ -146,11 +160,12 @@ class _Run:
             if isinstance(begun, Skipped):
                 return begun
             trajectory, none, before, refusals = begun
+            kept = {"gaps": list(trajectory.gaps)} if trajectory.gaps else {}
             start = self.journal.write(
-                "start", self.row, segments=list(trajectory.segments), joiner=trajectory.joiner,
+                "start", self.row, segments=list(trajectory.segments), joiner=trajectory.joiner, **kept,
                 none=none.record, before=before.record, refusals=dict(refusals),
             )  # fmt: skip
-        initial = Trajectory(tuple(start["segments"]), start["joiner"])
+        initial = Trajectory(tuple(start["segments"]), start["joiner"], tuple(start.get("gaps", ())))
         before = Score(**start["before"])
         state = _State(initial, initial, Score(**start["none"]), before, before, refusals=Counter(start["refusals"]))
         for step in known.steps:
@@ -165,6 +180,8 @@ class _Run:
             return Skipped(
                 "context_overflow", f"{least} tokens without a thinking do not fit into {context} of {model}"
             )
+        if self.given is not None:
+            return await self._take_over(self.given)
         refusals: Counter[str] = Counter()
         reason = detail = ""
         for attempt in range(settings.initial_attempts):
@@ -178,6 +195,19 @@ class _Run:
                     return trajectory, none, before, refusals
             refusals[f"initial_{reason}"] += 1
         return Skipped(f"initial_{reason}", detail or f"{settings.initial_attempts} first thinkings refused", refusals)
+
+    async def _take_over(self, given: Given) -> tuple[Trajectory, Score, Score, Counter[str]] | Skipped:
+        """Begin with the thinking that came with the pair: there is only one, so there is no second try."""
+        reason, detail, trajectory = self.writer.given_thinking(given.thinking)
+        if trajectory is not None:
+            try:
+                none, before = await self.score(["", trajectory.text])
+            except ContextOverflowError as error:
+                reason, detail = "context_overflow", str(error)
+            else:
+                return trajectory, none, before, Counter()
+        reason = f"given_{reason}"
+        return Skipped(reason, detail or "the thinking that came with the pair is refused", {reason: 1})
 
     # 4. Termination
 
@@ -272,8 +302,10 @@ class _Run:
     def found(self, state: _State, reason: str) -> Found:
         """The finished row."""
         infos = [generator.info for generator in self.generators]
+        taken = [step["candidates"][step["accepted"]] for step in state.steps if step["accepted"] is not None]
+        edited_by = {candidate["generator"] for candidate in taken}
         values = {
-            **model_columns(infos, self.scorer.info),
+            **model_columns(infos, self.scorer.info, self.given, edited_by),
             "score_no_thinking": state.none.value,
             "score_before": state.before.value,
             "score_after": state.score.value,
@@ -283,7 +315,7 @@ class _Run:
             "first_segment_scored": self.score.first_segment_scored,
             "scored_tokens": state.before.tokens,
             "steps": len(state.steps),
-            "accepted_edits": sum(step["accepted"] is not None for step in state.steps),
+            "accepted_edits": len(taken),
             "stop_reason": reason,
             "thinking_tokens_before": self.scorer.count_tokens(state.initial.text),
             "thinking_tokens_after": self.scorer.count_tokens(state.best.text),

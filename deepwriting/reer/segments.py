@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 #: A piece shorter than this is joined to its neighbour (characters); the reference implementation's value.
 MIN_SEGMENT_CHARS = 100
 
 _BLANK_LINES = re.compile(r"\n[ \t]*\n\s*")
+_LINE_BREAKS = re.compile(r"\n\s*")
 
 
 @dataclass(frozen=True)
@@ -18,27 +20,33 @@ class Trajectory:
     Attributes:
         segments: the segments in order.
         joiner: what stands between two segments: a blank line, or a newline if z has no blank lines.
+        gaps: what stands between each two segments of a text that must stay as it is; empty where ``joiner`` does.
     """
 
     segments: tuple[str, ...]
     joiner: str
+    gaps: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The whole trajectory z."""
-        return self.joiner.join(self.segments)
+        return self.segments[0] + self.after(0) if self.segments else ""
+
+    def _gap(self, index: int) -> str:
+        """What stands behind a segment."""
+        return self.gaps[index] if self.gaps else self.joiner
 
     def replaced(self, index: int, segment: str) -> Trajectory:
         """The trajectory with one segment exchanged (paper, section 2.2, step 3)."""
         return replace(self, segments=(*self.segments[:index], segment, *self.segments[index + 1 :]))
 
     def before(self, index: int) -> str:
-        """The text before a segment, with the joiner that follows it."""
-        return "".join(segment + self.joiner for segment in self.segments[:index])
+        """The text before a segment, with what stands between them."""
+        return "".join(segment + self._gap(at) for at, segment in enumerate(self.segments[:index]))
 
     def after(self, index: int) -> str:
-        """The text behind a segment, with the joiner that precedes it."""
-        return "".join(self.joiner + segment for segment in self.segments[index + 1 :])
+        """The text behind a segment, with what stands between them."""
+        return "".join(self._gap(at) + segment for at, segment in enumerate(self.segments[index + 1 :], start=index))
 
 
 def split_segments(text: str, min_chars: int = MIN_SEGMENT_CHARS) -> Trajectory:
@@ -53,6 +61,40 @@ def split_segments(text: str, min_chars: int = MIN_SEGMENT_CHARS) -> Trajectory:
         return Trajectory(tuple(blocks), "\n\n")
     lines = _merge_short([line for line in text.strip().splitlines() if line.strip()], min_chars, "\n")
     return Trajectory(tuple(lines), "\n")
+
+
+def keep_text(text: str, min_chars: int = MIN_SEGMENT_CHARS) -> Trajectory:
+    """Cut a trajectory like ``split_segments``, but leave every character where it is: the parts make up ``text``.
+
+    Args:
+        text: the trajectory z.
+        min_chars: as for ``split_segments`` (characters).
+    """
+    spans = _spans(text, _BLANK_LINES, min_chars)
+    joiner = "\n\n"
+    if len(spans) == 1:
+        spans, joiner = _spans(text, _LINE_BREAKS, min_chars), "\n"
+    segments = tuple(text[start:end] for start, end in spans)
+    return Trajectory(segments, joiner, tuple(text[one[1] : two[0]] for one, two in pairwise(spans)))
+
+
+def _spans(text: str, breaks: re.Pattern[str], min_chars: int) -> list[tuple[int, int]]:
+    """Beginnings and ends of the segments: short ones are joined by the rule of ``_merge_short``."""
+    edges = [(0, 0), *((found.start(), found.end()) for found in breaks.finditer(text)), (len(text), len(text))]
+    spans: list[tuple[int, int]] = []
+    for (_, start), (end, _) in pairwise(edges):
+        end = start + len(text[start:end].rstrip())
+        if not text[start:end].strip():
+            continue
+        if spans and (end - start < min_chars or spans[-1][1] - spans[-1][0] < min_chars):
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    if not spans:
+        return [(0, len(text))]
+    spans[0] = (0, spans[0][1])
+    spans[-1] = (spans[-1][0], len(text))
+    return spans
 
 
 def _merge_short(pieces: list[str], min_chars: int, joiner: str) -> list[str]:

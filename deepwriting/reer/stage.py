@@ -12,10 +12,11 @@ from deepwriting.concurrency import ConcurrentStep
 from deepwriting.recipe import EnginesSection, SearchSection
 from deepwriting.reer.control import ControlTokens
 from deepwriting.reer.found import Found
+from deepwriting.reer.given import Given, given_thinking
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.progress import SearchProgress
 from deepwriting.reer.search import LocalSearch
-from deepwriting.schema import row_id
+from deepwriting.schema import GIVEN_GENERATOR, GIVEN_REVISION, GIVEN_THINKING, row_id
 from deepwriting.steps import reject
 
 
@@ -96,27 +97,33 @@ class ReerSearch(ConcurrentStep):
 
     async def process(self, doc: Document) -> Iterable[Document]:
         """Search one pair."""
-        if token := self._control.found_in(doc.metadata["query"], doc.text):
+        given = given_thinking(doc.metadata, self.settings)
+        if token := self._control.found_in(doc.metadata["query"], doc.text, given.thinking if given else ""):
             self._progress.left_out("control_token", self.settings.rollouts)
             return [reject(doc, "control_token", f"the text holds {token!r}, which the model's tokeniser acts on")]
-        return [await self._rollout(doc, rollout) for rollout in range(self.settings.rollouts)]
+        return [await self._rollout(doc, rollout, given) for rollout in range(self.settings.rollouts)]
 
-    async def _rollout(self, doc: Document, rollout: int) -> Document:
+    async def _rollout(self, doc: Document, rollout: int, given: Given | None) -> Document:
         if self._journal.row(row_id(doc.id, rollout)).end is None:
             self._progress.begun(row_id(doc.id, rollout))
-        result = await self._search.search(doc.id, doc.metadata["query"], doc.text, doc.metadata["language"], rollout)
+        query, language = doc.metadata["query"], doc.metadata["language"]
+        result = await self._search.search(doc.id, query, doc.text, language, rollout, given)
         row = Document(doc.text, doc.id, metadata=copy.deepcopy(doc.metadata))
         row.metadata |= {"row_id": row_id(doc.id, rollout), "rollout": rollout, "refusals": dict(result.refusals)}
         for reason, count in result.refusals.items():
             self.stat_update(f"refused_{reason}", value=count)
         if not isinstance(result, Found):
             return reject(row, result.reason, result.detail)
+        for key in (GIVEN_THINKING, GIVEN_GENERATOR, GIVEN_REVISION):  # the row's own columns say it from here on
+            row.metadata.pop(key, None)
         row.metadata |= {
             "thinking": result.thinking,
             "segments": result.segments,
             "trace": result.trace,
             **result.values,
         }
+        if given and rollout == 0:
+            self.stat_update("given_thinkings")
         self.stat_update("steps", value=result.values["steps"])
         self.stat_update("accepted_edits", value=result.values["accepted_edits"])
         self.stat_update(f"stopped_{result.values['stop_reason']}")

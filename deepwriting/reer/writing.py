@@ -16,6 +16,7 @@ from deepwriting.errors import ContextOverflowError
 from deepwriting.recipe import SearchSection
 from deepwriting.reer.candidates import (
     Proposal,
+    check_given,
     check_refinement,
     check_thinking,
     opening_words,
@@ -23,7 +24,7 @@ from deepwriting.reer.candidates import (
     parse_thinking,
 )
 from deepwriting.reer.prompts import PromptSet, Rendered
-from deepwriting.reer.segments import Trajectory, split_segments
+from deepwriting.reer.segments import Trajectory, keep_text, split_segments
 
 #: Where a refinement that the prompt has begun ends besides its closing tag: with its paragraph.
 PARAGRAPH_END = "\n"
@@ -90,12 +91,25 @@ class ThinkingWriter:
         proposal = parse_thinking(opener, completion, settings.unclosed)
         if reason := proposal.refusal or check_thinking(proposal.text, self.answer, settings):
             return reason, "", None
-        trajectory = split_segments(proposal.text, settings.min_segment_chars)
-        tokens = self.count(trajectory.text)
+        return self._searchable(split_segments(proposal.text, settings.min_segment_chars))
+
+    def given_thinking(self, text: str) -> tuple[str, str, Trajectory | None]:
+        """A thinking that came with the pair, unchanged, in segments; or why it is unfit, as ``first_thinking`` tells.
+
+        Its length and its segments matter only if there are steps to come.
+        """
+        if reason := check_given(text, self.answer, self.settings):
+            return reason, "", None
+        trajectory = keep_text(text, self.settings.min_segment_chars)
+        return self._searchable(trajectory) if self.settings.max_steps else ("", "", trajectory)
+
+    def _searchable(self, trajectory: Trajectory) -> tuple[str, str, Trajectory | None]:
+        """The trajectory, if it is long enough and has several segments."""
+        tokens, least = self.count(trajectory.text), self.settings.min_thinking_tokens
         if len(trajectory.segments) < 2:
             return "one_segment", f"{tokens} tokens in one segment", None
-        if tokens < settings.min_thinking_tokens:
-            return "short_thinking", f"{tokens} tokens, {settings.min_thinking_tokens} are needed", None
+        if tokens < least:
+            return "short_thinking", f"{tokens} tokens, {least} are needed", None
         return "", "", trajectory
 
     async def refinements(self, best: Trajectory, index: int, step: int) -> list[Candidate]:

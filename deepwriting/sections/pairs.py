@@ -72,6 +72,7 @@ class PairSection(Section):
     max_query_chars: Positive = Field(20_000, description="longer queries are rejected (characters)")
     query_attempts: Positive = Field(4, description="queries sampled for a passage without one; the first valid counts")
     query_max_tokens: Positive = Field(80, description="length limit of a written query (tokens)")
+    query_may_name_book: bool = Field(False, description="let a written query name the book's title or author")
 
     @model_validator(mode="after")
     def _ordered(self) -> PairSection:

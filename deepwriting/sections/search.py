@@ -29,6 +29,9 @@ class SearchSection(Section):
     min_thinking_tokens: Positive = Field(100, description="a shorter first thinking is not searched (tokens)")
     max_thinking_tokens: Positive = Field(4096, description="length limit of the first thinking (tokens)")
     max_segment_tokens: Positive = Field(2048, description="length limit of a candidate with its analysis (tokens)")
+    given_thinking: Literal["use", "ignore"] = Field(
+        "use", description="start from the thinking that a pair of an existing release brings along, or write a new one"
+    )
     initial_attempts: Positive = Field(2, description="first thinkings tried until one is fit for the search")
     unclosed: Literal["refuse", "trim"] = Field("refuse", description="what becomes of a text cut off by its limit")
     min_gain: float = Field(0.0, ge=0, description="what an edit must gain beyond the scorer's noise (nats)")

@@ -17,6 +17,7 @@ writingprompts_table  tables with tokenised prompt and story
 gutenberg             Project Gutenberg books as text files or tables; a model writes the query later
 wildchat              WildChat conversations
 longwriter            LongWriter messages
+deepwriting_release   an existing DeepWriting-20K release, thinking included
 pairs                 plain query and answer columns
 ====================  ==================================================================================
 """
@@ -27,6 +28,7 @@ from deepwriting.sources.base import PairReader
 from deepwriting.sources.gutenberg import GutenbergBook
 from deepwriting.sources.longwriter import LongWriter
 from deepwriting.sources.pairs import Pairs
+from deepwriting.sources.release import DeepWritingRelease
 from deepwriting.sources.wildchat import WildChat
 from deepwriting.sources.writingprompts import WritingPromptsDump
 from deepwriting.sources.writingprompts_table import WritingPromptsTable
@@ -38,11 +40,13 @@ SOURCE_KINDS: dict[str, type[PairReader]] = {
     "gutenberg": GutenbergBook,
     "wildchat": WildChat,
     "longwriter": LongWriter,
+    "deepwriting_release": DeepWritingRelease,
     "pairs": Pairs,
 }
 
 __all__ = [
     "SOURCE_KINDS",
+    "DeepWritingRelease",
     "GutenbergBook",
     "LongWriter",
     "PairReader",

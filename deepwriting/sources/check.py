@@ -6,7 +6,7 @@ import re
 
 from datatrove.data import Document
 
-from deepwriting.schema import normalise, pair_id
+from deepwriting.schema import GIVEN_THINKING, normalise, pair_id
 from deepwriting.steps import REJECT_TEXT_LIMIT, Annotator, reject
 
 #: Control characters that no text needs: C0 without tab, newline and carriage return, DEL, and the C1 range.
@@ -66,7 +66,7 @@ class CheckPair(Annotator):
     def annotate(self, doc: Document) -> None:
         """Check one pair and give it its language and its content-derived id."""
         query, answer = str(doc.metadata.get("query") or ""), doc.text
-        if problem := self.problem(query, answer):
+        if problem := self.problem(query, answer) or self.thinking_problem(doc.metadata.get(GIVEN_THINKING)):
             reject(doc, *problem)
             doc.text = answer[:REJECT_TEXT_LIMIT]
             doc.metadata["query"] = query[:REJECT_TEXT_LIMIT]
@@ -87,13 +87,19 @@ class CheckPair(Annotator):
                 return f"empty_{name}", f"the {name} is empty"
             if len(text) > limit:
                 return f"giant_{name}", f"{len(text)} characters, {limit} are allowed"
-            for reason, pattern in (
-                ("control_characters", _CONTROL),
-                ("reserved_tag", _TAGS),
-                ("chat_token", _CHAT_TOKENS),
-            ):
-                if found := pattern.search(text):
-                    return reason, f"{found.group()!r} at character {found.start()} of the {name}"
+            if problem := _unfit(name, text):
+                return problem
         if len(answer.strip()) < self.min_answer_chars:
             return "short_answer", f"{len(answer.strip())} characters, {self.min_answer_chars} are needed"
         return None
+
+    def thinking_problem(self, thinking: str | None) -> tuple[str, str] | None:
+        """Reason and detail why a thinking that came with the pair cannot stand in a row, or ``None``."""
+        return _unfit("thinking", thinking) if thinking is not None else None
+
+
+def _unfit(name: str, text: str) -> tuple[str, str] | None:
+    for reason, pattern in (("control_characters", _CONTROL), ("reserved_tag", _TAGS), ("chat_token", _CHAT_TOKENS)):
+        if found := pattern.search(text):
+            return reason, f"{found.group()!r} at character {found.start()} of the {name}"
+    return None

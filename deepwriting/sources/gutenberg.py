@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import orjson
 from datatrove.data import Document
@@ -13,11 +13,15 @@ from deepwriting.errors import SourceError
 from deepwriting.sources.base import PairReader, Record
 from deepwriting.sources.fields import RecordError, identifier, language_code, optional_text, require, text_field
 from deepwriting.sources.files import COMPRESSIONS, DamagedFileError, open_bytes
-from deepwriting.sources.gutenberg_passages import passages
-from deepwriting.sources.gutenberg_text import cut_book, decode, has_licence_text, without_editorial_brackets
+from deepwriting.sources.gutenberg_editorial import without_editorial, without_emphasis
+from deepwriting.sources.gutenberg_encoding import Decoded, decode
+from deepwriting.sources.gutenberg_passages import Limits, passages
+from deepwriting.sources.gutenberg_text import cut_book, has_licence_text
 
 #: Shortest passage (characters): about 70 English words, the least that a writing request can ask for.
 DEFAULT_MIN_CHARS = 400
+#: What passages come near to (characters): about 600 English words, a writing task that a thinking can plan whole.
+DEFAULT_TARGET_CHARS = 3_500
 #: Longest passage (characters): about 1,000 English words, which the scorer reads once for every candidate.
 DEFAULT_MAX_CHARS = 6_000
 #: A larger book file is an accident (bytes): the longest books are about 10 MB.
@@ -36,16 +40,20 @@ _FACTS = {
 class GutenbergBook(PairReader):
     """Passages of books: ``.txt`` files, or tables with ``TEXT, SOURCE, METADATA`` or ``id, text``.
 
-    The candidates are passages; a book that cannot be used is one rejected candidate. The query is left to a model.
-    Books in other languages than English and Chinese are rejected where the header names the language.
+    The candidates are passages, cut at chapters and paragraphs only; a book that cannot be used is one rejected
+    candidate. The query is left to a model. Books in other languages than English and Chinese are rejected where the
+    header names the language.
 
     Args:
         path: a file, a folder or a glob.
         name: the source's name.
         license: licence of the texts.
         limit: at most this many candidates per task.
+        target_chars: what passages come near to (characters), 3,500 where the other two allow it; short chapters stay
+            as they are.
         min_chars: shortest passage (characters); shorter chapters are rejected.
         max_chars: longest passage (characters); longer paragraphs are rejected.
+        emphasis: what becomes of ``_word_``, as the files mark italics: ``plain`` words, or ``keep`` the marks.
     """
 
     suffixes = (".txt", ".jsonl", ".ndjson", ".parquet")
@@ -59,14 +67,22 @@ class GutenbergBook(PairReader):
         name: str,
         license: str,  # noqa: A002
         limit: int | None = None,
+        target_chars: int | None = None,
         min_chars: int = DEFAULT_MIN_CHARS,
         max_chars: int = DEFAULT_MAX_CHARS,
+        emphasis: Literal["plain", "keep"] = "plain",
     ):
         super().__init__(path, name=name, license=license, limit=limit)
         if not 0 < min_chars <= max_chars:
             raise SourceError(f"min_chars is {min_chars} and max_chars {max_chars}; needed: 0 < min_chars <= max_chars")
-        self.min_chars = min_chars
-        self.max_chars = max_chars
+        if target_chars is None:
+            target_chars = max(min(DEFAULT_TARGET_CHARS, max_chars), min_chars)
+        if not min_chars <= target_chars <= max_chars:
+            raise SourceError(
+                f"target_chars is {target_chars}; needed: min_chars {min_chars} <= target_chars <= max_chars {max_chars}"
+            )
+        self.limits = Limits(target_chars, min_chars, max_chars)
+        self.emphasis = emphasis
 
     def candidates(self, folder: DataFolder, files: list[str], rank: int, world_size: int) -> Iterator[Document]:
         """Yield one document for each passage, and one for each book that cannot be used."""
@@ -83,8 +99,13 @@ class GutenbergBook(PairReader):
         try:
             with open_bytes(folder, file) as handle:
                 raw = handle.read(MAX_BOOK_BYTES + 1)
-            text, encoding = _checked_text(raw)
-            yield from self._book(file, text, {}, {"file": file, "encoding": encoding})
+            book = _checked_text(raw)
+            origin: dict[str, Any] = {"file": file, "encoding": book.encoding}
+            if book.foreign_lines:
+                self.stat_update("books_of_mixed_encoding")
+                self.stat_update("lines_of_other_encoding", value=book.foreign_lines)
+                origin["foreign_lines"] = book.foreign_lines
+            yield from self._book(file, book.text, {}, origin)
         except DamagedFileError as error:
             yield self.bad(file, "", "truncated_file", str(error))
         except RecordError as problem:
@@ -106,9 +127,7 @@ class GutenbergBook(PairReader):
         except RecordError as problem:
             yield self.bad_record(location, record, problem.reason, problem.detail)
 
-    def _book(
-        self, book_id: str, text: str, facts: dict[str, str], origin: dict[str, str | None]
-    ) -> Iterator[Document]:
+    def _book(self, book_id: str, text: str, facts: dict[str, str], origin: dict[str, Any]) -> Iterator[Document]:
         if "\0" in text:
             raise RecordError("wrong_encoding", f"NUL character at {text.index(chr(0))}; books are plain text")
         book = cut_book(text.removeprefix("\ufeff"))
@@ -118,27 +137,31 @@ class GutenbergBook(PairReader):
             raise RecordError("unsupported_language", f"the book is in {language}; English and Chinese are supported")
         if language_code(language or "") == "zh" and origin.get("encoding", "utf-8") != "utf-8":
             raise RecordError("wrong_encoding", "a Chinese book that is not UTF-8")
-        body = without_editorial_brackets(book.body)
-        count = 0
-        for count, passage in enumerate(passages(body, max_chars=self.max_chars, min_chars=self.min_chars), start=1):
+        year, year_of = book.year or (None, None)
+        body = without_editorial(book.body)
+        if self.emphasis == "plain":
+            body = without_emphasis(body)
+        found = list(passages(body, self.limits))
+        for count, passage in enumerate(found, start=1):
             source_id = f"{book_id}#{count:04d}"
             if has_licence_text(passage.text) or has_licence_text(passage.chapter or ""):
                 yield self.bad(source_id, passage.text, "licence_text", "mentions Project Gutenberg")
-            elif len(passage.text) < self.min_chars:
-                detail = f"{len(passage.text)} characters; min_chars is {self.min_chars}"
+            elif len(passage.text) < self.limits.least:
+                detail = f"{len(passage.text)} characters; min_chars is {self.limits.least}"
                 yield self.bad(source_id, passage.text, "passage_too_short", detail)
-            elif len(passage.text) > self.max_chars:
-                detail = f"a paragraph of {len(passage.text)} characters; max_chars is {self.max_chars}"
+            elif len(passage.text) > self.limits.most:
+                detail = f"a paragraph of {len(passage.text)} characters; max_chars is {self.limits.most}"
                 yield self.bad(source_id, passage.text, "passage_too_long", detail)
             else:
-                yield self.pair(
-                    None, passage.text, source_id, chapter=passage.chapter, passage=count, **facts, **origin
-                )
-        if not count:
+                place = {"chapter": passage.chapter, "passage": count, "passages": len(found)}
+                yield self.pair(None, passage.text, source_id, year=year, year_of=year_of, **place, **facts, **origin)
+        if not found:
             raise RecordError("empty_answer", "the book holds no text besides headings and title page")
 
 
-def _checked_text(raw: bytes) -> tuple[str, str]:
+def _checked_text(raw: bytes) -> Decoded:
+    if not raw.strip():
+        raise RecordError("empty_answer", "the file is empty")
     if len(raw) > MAX_BOOK_BYTES:
         raise RecordError("giant_record", f"more than {MAX_BOOK_BYTES} bytes")
     return decode(raw)

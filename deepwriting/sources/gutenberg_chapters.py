@@ -42,7 +42,8 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _CONTENTS = re.compile(
-    r"^(?:table\s+of\s+)?contents?(?:\s+of\s+[^\n]{1,40})?[.:]?$|^(?:list\s+of\s+)?illustrations[.:]?$|^目[录錄次]$",
+    r"^(?:table\s+of\s+)?contents?(?:\s+of\s+[^\n]{1,40})?[.:]?$|^(?:(?:list\s+of\s+)?(?:the\s+)?(?:full-page\s+)?"
+    r"illustrations|list\s+of\s+(?:plates|maps|figures|tables|diagrams))[.:]?$|^目[录錄次]$",
     re.I,
 )
 _CHINESE = re.compile(
@@ -55,6 +56,9 @@ _FINISH = re.compile(
     r"(?:\s+\w+)?)\W*$|^[（(]?全[书書文]?[终終完][)）]?$",
     re.I,
 )
+_INDEX = re.compile(r"^(?:general\s+|alphabetical\s+)?index(?:\s+(?:of|to)\s+[^\n]{1,40})?[.:]?$", re.I)
+#: Share of numbers among the words of an index; prose has one in a hundred.
+_INDEX_NUMBERS = 0.12
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 
@@ -85,7 +89,7 @@ def sections(blocks: list[Block]) -> list[Section]:
     Returns:
         The chapters that hold text, in order; a book without recognised headings is one chapter without title.
     """
-    blocks = [block for block in blocks if not _FINISH.match(block.text)]
+    blocks = [block for block in _without_index(blocks) if not _FINISH.match(block.text)]
     numbered = _sequence_headings(blocks)
     found = [Section(None)]
     division: str | None = None
@@ -110,6 +114,19 @@ def sections(blocks: list[Block]) -> list[Section]:
     for section in found:
         _take_title(section)
     return _without_front_matter(found)
+
+
+def _without_index(blocks: list[Block]) -> list[Block]:
+    """Drop an index: from its heading to the next chapter's, if what stands between is full of page numbers."""
+    for at, block in enumerate(blocks):
+        if not _INDEX.match(block.text.strip()):
+            continue
+        end = next((i for i in range(at + 1, len(blocks)) if is_heading(blocks[i].text)), len(blocks))
+        text = " ".join(entry.text for entry in blocks[at + 1 : end])
+        words = len(text.split())
+        if words and len(re.findall(r"\b[0-9]{1,4}\b", text)) / words >= _INDEX_NUMBERS:
+            return [*blocks[:at], *_without_index(blocks[end:])]
+    return blocks
 
 
 def is_heading(text: str) -> bool:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deepwriting.sources.gutenberg_chapters import Section, sections, split_heading_line
+import numpy as np
+
+from deepwriting.sources.gutenberg_chapters import sections, split_heading_line
 from deepwriting.sources.gutenberg_paragraphs import SCENE_BREAK, Block, raw_blocks, to_block, wrap_width
 
 _GAP = "\n\n"
+#: What a part costs that is too short: more than any distance from the target.
+_TOO_SHORT = 10**12
+#: A part that ends at a scene break may be this fraction of the target farther from it than one that does not.
+_BREAK_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -25,22 +30,33 @@ class Passage:
     chapter: str | None
 
 
-def passages(body: str, *, max_chars: int, min_chars: int) -> Iterator[Passage]:
+@dataclass(frozen=True)
+class Limits:
+    """How long passages are (characters).
+
+    Attributes:
+        target: what they should come near to.
+        least: only a whole chapter, or what stands between paragraphs too long to join, falls short of it.
+        most: only a single longer paragraph exceeds it.
+    """
+
+    target: int
+    least: int
+    most: int
+
+
+def passages(body: str, limits: Limits) -> Iterator[Passage]:
     """Cut a book into passages.
 
-    A chapter longer than ``max_chars`` is cut into parts of about equal length, so that no short rest is left over.
-
     Args:
-        body: the book without header, licence and editorial brackets.
-        max_chars: longest passage (characters); only a single longer paragraph exceeds it.
-        min_chars: shortest passage (characters); only a whole chapter, or what stands between paragraphs too long to
-            join, falls short of it.
+        body: the book without header, licence and editorial additions.
+        limits: how long they are.
 
     Yields:
         The passages in reading order: together they hold every paragraph of every chapter.
     """
     for section in sections(book_blocks(body)):
-        for part in _parts(section, max_chars, min_chars):
+        for part in _parts(section.blocks, limits):
             text = _text_of(part)
             if text:
                 yield Passage(text, section.title)
@@ -59,46 +75,33 @@ def book_blocks(body: str) -> list[Block]:
     return blocks
 
 
-def _parts(section: Section, max_chars: int, min_chars: int) -> list[list[Block]]:
-    left = sum(len(block.text) + len(_GAP) for block in section.blocks)
-    parts: list[list[Block]] = []
-    part: list[Block] = []
-    target = left / math.ceil(left / max_chars)
-    size = 0
-    for block in section.blocks:
-        length = len(block.text) + len(_GAP)
-        # A paragraph goes where the larger half of it belongs.
-        if part and (size + length > max_chars or size + length / 2 > target):
-            parts.append(part)
-            left -= size
-            target = left / max(1, math.ceil(left / max_chars))
-            part, size = [], 0
-        part.append(block)
-        size += length
-    parts.append(part)
-    return _without_short_rest(parts, max_chars, min_chars)
+def _parts(blocks: list[Block], limits: Limits) -> list[list[Block]]:
+    """The division of a chapter whose parts are nearest to the target, of all that the limits allow.
 
-
-def _without_short_rest(parts: list[list[Block]], max_chars: int, min_chars: int) -> list[list[Block]]:
-    """Join short parts to a neighbour, or lengthen them by a neighbour's paragraph, where lengths allow."""
-    result: list[list[Block]] = []
-    for part in parts:
-        if result and min(_size(result[-1]), _size(part)) < min_chars:
-            if _size(result[-1]) + _size(part) <= max_chars:
-                result[-1] = result[-1] + part
-                continue
-            while _size(part) < min_chars and _size(result[-1][:-1]) >= min_chars:
-                moved = result[-1][-1]
-                if _size(part) + len(moved.text) + len(_GAP) > max_chars:
-                    break
-                part = [moved, *part]
-                result[-1] = result[-1][:-1]
-        result.append(part)
-    return result
-
-
-def _size(part: list[Block]) -> int:
-    return sum(len(block.text) + len(_GAP) for block in part)
+    ``best[i]`` is the least cost of dividing the first ``i`` paragraphs; a part costs the square of its distance from
+    the target, far more if it is too short, and a little less where it ends at a scene break.
+    """
+    lengths = np.array([len(block.text) + len(_GAP) for block in blocks], dtype=np.int64)
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    best = np.zeros(len(blocks) + 1, dtype=np.int64)
+    cut = np.zeros(len(blocks) + 1, dtype=np.int64)
+    bonus = (limits.target // _BREAK_SHARE) ** 2
+    for end in range(1, len(blocks) + 1):
+        # A part of several paragraphs is no longer than allowed; a single one may be.
+        first = int(np.searchsorted(ends, ends[end] - limits.most - len(_GAP), side="left"))
+        least = min(max(first, 0), end - 1)
+        sizes = ends[end] - ends[least:end] - len(_GAP)
+        costs = best[least:end] + (sizes - limits.target) ** 2 + np.where(sizes < limits.least, _TOO_SHORT, 0)
+        choice = int(np.argmin(costs))
+        at_break = SCENE_BREAK in (blocks[end - 1].text, blocks[end].text if end < len(blocks) else "")
+        best[end] = costs[choice] - (bonus if at_break else 0)
+        cut[end] = least + choice
+    parts = []
+    end = len(blocks)
+    while end:
+        parts.append(blocks[cut[end] : end])
+        end = int(cut[end])
+    return parts[::-1]
 
 
 def _text_of(part: list[Block]) -> str:

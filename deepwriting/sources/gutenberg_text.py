@@ -1,4 +1,4 @@
-"""Cutting a Project Gutenberg file down to the book: markers, header, licence, credits, editorial brackets.
+"""Cutting a Project Gutenberg file down to the book: markers, header, licence, credits.
 
 Three generations of files are known: ``*** START OF THE/THIS PROJECT GUTENBERG EBOOK … ***`` with a licence at the end;
 the same without spaces or under the name "Etext"; and, before 2002, a header of "small print" that ends in
@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from deepwriting.sources.fields import RecordError
+from deepwriting.sources.gutenberg_year import book_year
 
 #: Phrases that betray Project Gutenberg's own words. No passage that holds one becomes a pair.
 _TELL_TALE = re.compile(
@@ -27,12 +28,29 @@ _END = re.compile(
     rf"|^\s*(?:START:?\s+)?(?:THE\s+)?FULL\s+PROJECT\s+GUTENBERG(?:-TM)?\s+LICEN[SC]E"
     rf"|^\s*\*+\s*This\s+file\s+should\s+be\s+named"
     rf"|^\s*\*{{3}}\s*START\*+\s*THE\s+SMALL\s+PRINT"
-    rf"|^\s*End\s+of\s+(?:the\s+)?(?:Project\s+)?Gutenberg(?:['’]s)?\s+(?:{_E_BOOK}|edition)",
+    rf"|^\s*End\s+of\s+(?:the\s+)?(?:Project\s+)?Gutenberg(?:['’]s)?\s+(?:{_E_BOOK}|edition)"
+    # How the licence goes on where the marker itself is missing.
+    rf"|^\s*Updated\s+editions\s+will\s+replace\s+the\s+previous\s+one"
+    rf"|^\s*Creating\s+the\s+works\s+from\s+(?:public\s+domain\s+)?print\s+editions",
     re.I,
 )
 #: A START line may run over this many lines when the title is long.
 _MARKER_LINES = 4
-_FIELD = re.compile(r"^(Title|Author|Translator|Editor|Language|Release Date|Posting Date):[ \t]*(.*)$", re.I)
+_FIELD = re.compile(
+    r"^(Title|Author|Translator|Editor|Illustrator|Contributor|Language|Release Date|Posting Date|Original Publication"
+    r"|Character set encoding|Credits|Most recently updated|Other information and formats):[ \t]*(.*)$",
+    re.I,
+)
+#: Books that are not in the public domain say so in their header.
+_COPYRIGHTED = re.compile(
+    r"\bcopyrighted\s+project\s+gutenberg|this\s+is\s+a\s+\W*copyrighted\W*\s+project\s+gutenberg", re.I
+)
+#: Without a start marker the header is over behind its last field, which stands within this many lines.
+_HEADER_LINES = 60
+#: What stands between two books in one file is at least this long (lines); less is a marker given twice.
+_BOOK_LINES = 30
+#: The year is looked for in this much of the book (characters).
+_FRONT_CHARS = 8_000
 _NUMBER = re.compile(r"\[\s*E-?(?:book|text)\s*#\s*([0-9]{1,7})\s*\]", re.I)
 _TITLE_LINE = re.compile(
     r"^\W*(?:The\s+)?Project\s+Gutenberg(?:['’]s)?\s+(?:(?:E-?book|E-?text)\s+(?:of|,)\s+)?(.+?)(?:,?\s+by\s+(.+?))?\W*$",
@@ -49,14 +67,6 @@ _CREDIT = re.compile(
 )
 #: Credits are looked for in this many paragraphs at either end of the book.
 _CREDIT_PARAGRAPHS = 12
-_BRACKET = re.compile(
-    r"\[\s*(?:Illustrations?|Footnotes?|Sidenote|Transcriber['’]?s?['’]?\s+notes?|Frontispiece|Decoration"
-    r"|Editor['’]?s?\s+notes?|Redactor['’]?s?\s+notes?|Music)\b",
-    re.I,
-)
-_FOOTNOTE_LABEL = re.compile(r"\[\s*Footnotes?\s+([0-9A-Z]{1,3}|\*+)\b", re.I)
-#: A bracket that does not close within this many characters was never closed: only its paragraph is removed.
-_BRACKET_LIMIT = 5_000
 
 
 @dataclass(frozen=True)
@@ -66,38 +76,12 @@ class Book:
     Attributes:
         body: the text between the markers, lines as in the file.
         facts: title, author, language, release date and number, as far as the header names them.
+        year: year of the book and where it stands, see ``book_year``; ``None`` if the file tells none.
     """
 
     body: str
     facts: dict[str, str]
-
-
-def decode(raw: bytes) -> tuple[str, str]:
-    r"""The text of a file: strictly UTF-8 with or without byte-order mark, else a Western code page.
-
-    Args:
-        raw: the whole file.
-
-    Returns:
-        The text with ``\n`` line ends, and the encoding's name. Files announced as ISO-8859-1 that use the code points
-        it leaves empty are Windows-1252.
-
-    Raises:
-        RecordError: ``wrong_encoding`` for UTF-16 and for binary data.
-    """
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise RecordError("wrong_encoding", "UTF-16; books are UTF-8 or ISO-8859-1")
-    if b"\0" in raw:
-        raise RecordError("wrong_encoding", f"NUL byte at {raw.index(0)}; books are plain text")
-    for encoding in ("utf-8-sig", "windows-1252", "iso-8859-1"):
-        if encoding == "windows-1252" and not any(0x80 <= byte < 0xA0 for byte in raw):
-            continue
-        try:
-            text = raw.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue  # the last one takes every byte
-    return text.replace("\r\n", "\n").replace("\r", "\n"), encoding.removesuffix("-sig")
+    year: tuple[int, str] | None = None
 
 
 def has_licence_text(text: str) -> bool:
@@ -116,11 +100,18 @@ def cut_book(text: str) -> Book:
 
     Raises:
         RecordError: ``no_gutenberg_markers`` if no marker is recognised although the licence is mentioned;
-            ``licence_text_left`` if only one end is marked and the rest still mentions it; ``empty_answer`` if
-            nothing stands between the markers.
+            ``licence_text_left`` if only one end is marked and the rest still mentions it; ``several_books`` if
+            another book stands behind the end marker; ``copyrighted_book`` if the header says that the book is not in
+            the public domain; ``empty_answer`` if nothing stands between the markers.
     """
     lines = text.split("\n")
     start, end = _find_markers(lines)
+    if _COPYRIGHTED.search("\n".join(lines[: (start or 0) + 1])) or _COPYRIGHTED.search("\n".join(lines[end or 0 :])):
+        raise RecordError("copyrighted_book", "the header says that the book is not in the public domain")
+    if end is not None and _another_book(lines, end):
+        raise RecordError("several_books", "another book begins behind the end marker")
+    if start is None and (end is not None or has_licence_text(text)):
+        start = _after_header(lines)
     if start is None and end is None and has_licence_text(text):
         raise RecordError(
             "no_gutenberg_markers", "mentions Project Gutenberg, but no start or end marker is recognised"
@@ -131,7 +122,10 @@ def cut_book(text: str) -> Book:
         raise RecordError("licence_text_left", f"no {lacking} marker, and the text still mentions Project Gutenberg")
     if not body.strip():
         raise RecordError("empty_answer", "nothing stands between the markers")
-    return Book(body, _header_facts(lines[: start or 0]))
+    header = lines[: start or 0]
+    facts = _header_facts(header)
+    front = "\n".join(lines[start or 0 : end])[:_FRONT_CHARS]
+    return Book(body, facts, book_year("\n".join(header), front, facts.get("release_date")))
 
 
 def _find_markers(lines: list[str]) -> tuple[int | None, int | None]:
@@ -148,6 +142,23 @@ def _find_markers(lines: list[str]) -> tuple[int | None, int | None]:
     if not before:
         return None, end
     return _after_marker(lines, before[-1]), end
+
+
+def _another_book(lines: list[str], end: int) -> bool:
+    """Whether a start marker with a book's worth of lines stands behind an end marker."""
+    start = next((index for index in range(end, len(lines)) if _START.search(lines[index])), None)
+    return start is not None and sum(bool(line.strip()) for line in lines[start:]) > _BOOK_LINES
+
+
+def _after_header(lines: list[str]) -> int | None:
+    """The line after the fields of a header whose start marker is missing; ``None`` if it has no title field."""
+    fields = [index for index, line in enumerate(lines[:_HEADER_LINES]) if _FIELD.match(line)]
+    if not any(lines[index].lower().startswith("title:") for index in fields):
+        return None
+    after = fields[-1] + 1
+    while after < len(lines) and lines[after].strip():
+        after += 1
+    return after
 
 
 def _is_end(lines: list[str], index: int, starts: list[int]) -> bool:
@@ -201,30 +212,3 @@ def without_credits(body: str) -> str:
         if not ((index < _CREDIT_PARAGRAPHS or index >= last) and _CREDIT.match(paragraph))
     ]
     return "\n\n".join(kept)
-
-
-def without_editorial_brackets(body: str) -> str:
-    """Remove ``[Illustration …]``, ``[Footnote …]``, ``[Transcriber's note …]`` and the marks of footnotes."""
-    labels = {found[1] for found in _FOOTNOTE_LABEL.finditer(body)}
-    pieces = []
-    position = 0
-    while found := _BRACKET.search(body, position):
-        pieces.append(body[position : found.start()])
-        position = _bracket_end(body, found.start())
-    pieces.append(body[position:])
-    text = "".join(pieces)
-    marks = "|".join([r"[0-9]{1,3}", *(re.escape(label) for label in sorted(labels) if not label.isdigit())])
-    return re.sub(rf"\[(?:{marks})\]", "", text)
-
-
-def _bracket_end(body: str, start: int) -> int:
-    depth = 0
-    for index in range(start, min(start + _BRACKET_LIMIT, len(body))):
-        if body[index] == "[":
-            depth += 1
-        elif body[index] == "]":
-            depth -= 1
-            if depth == 0:
-                return index + 1
-    paragraph = re.compile(r"\n[ \t]*\n").search(body, start)
-    return paragraph.start() if paragraph else len(body)

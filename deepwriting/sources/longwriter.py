@@ -10,11 +10,14 @@ from datatrove.io import DataFolder
 
 from deepwriting.sources.base import PairReader
 from deepwriting.sources.fields import RecordError, identifier, text_field
+from deepwriting.sources.stated_length import requested_words
 from deepwriting.sources.turns import Turn, first_exchange, turns_field
 
 
 class LongWriter(PairReader):
     """Rows with ``messages`` (JSON lines or Parquet): a user turn, then an assistant turn.
+
+    The request stays as it is, its length instruction included; the provenance has the length as ``requested_words``.
 
     Args:
         path: a file, a folder or a glob.
@@ -46,11 +49,13 @@ class LongWriter(PairReader):
         turns = turns_field(record, "messages")
         query_turn, answer_turn = first_exchange(turns)
         self._check_order(turns)
+        query = text_field(query_turn, "content", empty="empty_query")
         return self.pair(
-            text_field(query_turn, "content", empty="empty_query"),
+            query,
             text_field(answer_turn, "content", empty="empty_answer"),
             identifier(record, "id") or location,
             turns=len(turns),
+            requested_words=requested_words(query),
         )
 
     def _check_order(self, turns: list[Turn]) -> None:

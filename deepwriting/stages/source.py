@@ -63,6 +63,7 @@ class SourceStage(SimpleStage):
             sampling=self._sampling(recipe),
             seed=recipe.seed,
             concurrency=recipe.search.concurrency,
+            journal_folder=str(context.run.stage(self.name).path / "journal"),
         )
         check = CheckPair(
             min_answer_chars=recipe.pairs.min_answer_chars,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepwriting.reer.segments import MIN_SEGMENT_CHARS, Trajectory, split_scored, split_segments
+from deepwriting.reer.segments import MIN_SEGMENT_CHARS, Trajectory, keep_text, split_scored, split_segments
 
 A, B, C = "a" * 120, "b" * 130, "c" * 140
 
@@ -112,3 +112,23 @@ def test_split_scored_loses_nothing(answer: str, whole: bool) -> None:
     head, target = split_scored(answer, score_first_segment=whole)
     assert head + target == answer
     assert target.strip()
+
+
+@given(TEXTS, st.sampled_from([1, 100, 250]))
+def test_a_kept_text_stays_as_it_is_and_is_cut_like_any_other(text: str, least: int) -> None:
+    kept, plain = keep_text(text, least), split_segments(text, least)
+    assert kept.text == text
+    assert len(kept.gaps) == len(kept.segments) - 1
+    for index in range(len(kept.segments)):
+        assert kept.before(index) + kept.segments[index] + kept.after(index) == text
+        assert kept.replaced(index, "new").text == kept.before(index) + "new" + kept.after(index)
+    if "\u2028" not in text and "\r" not in text:  # splitlines breaks there as well
+        assert [no_space(segment) for segment in kept.segments] == [no_space(s) for s in plain.segments or ("",)]
+
+
+def test_gaps_of_a_kept_text() -> None:
+    kept = keep_text(f"  {A} \n \n\n{B}\n\n\n\n{C}\n")
+    assert kept.segments == (f"  {A}", B, f"{C}\n")
+    assert kept.gaps == (" \n \n\n", "\n\n\n\n")
+    assert keep_text("short").segments == ("short",)
+    assert keep_text(f"{A}\n{B}") == Trajectory((A, B), "\n", ("\n",))

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepwriting.sources.gutenberg_chapters import is_heading, sections
+from deepwriting.sources.gutenberg_editorial import without_editorial, without_emphasis
 from deepwriting.sources.gutenberg_paragraphs import SCENE_BREAK, raw_blocks, to_block
-from deepwriting.sources.gutenberg_passages import book_blocks, passages
-from deepwriting.sources.gutenberg_text import without_credits, without_editorial_brackets
+from deepwriting.sources.gutenberg_passages import Limits, book_blocks, passages
+from deepwriting.sources.gutenberg_text import without_credits
 
 
 def prose(number: int, words: int = 90) -> str:
@@ -179,7 +180,7 @@ def test_blocks_end_at_blank_lines_and_ideographic_indents() -> None:
 
 def test_scene_breaks_stand_only_between_paragraphs() -> None:
     body = f"* * *\n\n{prose(1)}\n\n* * *\n\n*  *  *\n\n{prose(2)}\n\n* * *\n"
-    (passage,) = passages(body, max_chars=5000, min_chars=10)
+    (passage,) = passages(body, Limits(5000, 10, 5000))
     assert passage.text.split("\n\n")[1:2] == [SCENE_BREAK]
     assert passage.text.count("*") == 3
     assert passage.text.startswith("P1")
@@ -187,7 +188,7 @@ def test_scene_breaks_stand_only_between_paragraphs() -> None:
 
 def test_a_short_rest_is_joined_to_its_neighbour() -> None:
     body = "\n\n".join([prose(1, 180), prose(2, 180), prose(3, 180), "The end of it."])
-    parts = list(passages(body, max_chars=2200, min_chars=400))
+    parts = list(passages(body, Limits(2200, 400, 2200)))
     assert [len(part.text) >= 400 for part in parts] == [True] * len(parts)
 
 
@@ -195,7 +196,7 @@ def test_a_short_rest_is_joined_to_its_neighbour() -> None:
 @given(st.lists(st.integers(3, 300), min_size=1, max_size=40), st.integers(300, 3000), st.integers(1, 300))
 def test_passages_hold_every_paragraph_once_in_order_and_within_bounds(words: list[int], most: int, least: int) -> None:
     body = "CHAPTER I\n\n" + "\n\n".join(prose(number, count) for number, count in enumerate(words))
-    found = list(passages(body, max_chars=most, min_chars=least))
+    found = list(passages(body, Limits((most + least) // 2, least, most)))
     together = "\n\n".join(passage.text for passage in found)
     assert together.split() == body.split()[2:]
     for passage in found:
@@ -206,6 +207,37 @@ def test_passages_hold_every_paragraph_once_in_order_and_within_bounds(words: li
 @pytest.mark.parametrize("filler", [" ", "\n", "line\n", "* ", "[Illustration ", "CHAPTER I\n\n", "I\n\n", "-\n"])
 def test_long_runs_take_no_longer_than_their_length(filler: str) -> None:
     start = time.perf_counter()
-    body = without_editorial_brackets(without_credits("x" + filler * 50_000 + "x"))
-    assert sum(1 for _ in passages(body, max_chars=5000, min_chars=10)) >= 0
+    body = without_emphasis(without_editorial(without_credits("x" + filler * 50_000 + "x")))
+    assert sum(1 for _ in passages(body, Limits(2000, 10, 5000))) >= 0
     assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("words", [20, 60, 150])
+@pytest.mark.parametrize("target", [1500, 3000])
+def test_passages_come_out_near_the_target_and_leave_no_rest(words: int, target: int) -> None:
+    body = "\n\n".join(prose(number, words) for number in range(240))
+    lengths = [len(passage.text) for passage in passages(body, Limits(target, 400, 6000))]
+    assert len(lengths) > 5
+    paragraph = len(prose(1, words))
+    assert all(abs(length - target) <= target / 10 + paragraph for length in lengths)
+
+
+def test_a_passage_ends_at_a_scene_break_where_it_can() -> None:
+    scenes = ["\n\n".join(prose(10 * scene + number, 60) for number in range(7)) for scene in range(3)]
+    found = list(passages("\n\n* * *\n\n".join(scenes), Limits(2000, 400, 6000)))
+    assert [passage.text.count("\n\n") + 1 for passage in found] == [7, 7, 7]
+
+
+def test_an_index_goes_and_a_chapter_of_that_name_stays() -> None:
+    entries = "\n\n".join(f"{name}, {number}, {number + 9}-{number + 12}" for number, name in enumerate("ABC" * 8, 10))
+    found = sections(book_blocks(f"CHAPTER I\n\n{prose(1)}\n\nINDEX\n\nA\n\n{entries}\n\nCHAPTER II\n\n{prose(2)}"))
+    assert [section.title for section in found] == ["CHAPTER I", "CHAPTER II"]
+    assert "10" not in " ".join(block.text for section in found for block in section.blocks)
+    kept = sections(book_blocks(f"CHAPTER I\n\n{prose(1)}\n\nINDEX\n\n{prose(2)}"))
+    assert [len(section.blocks) for section in kept] == [3]
+
+
+def test_lists_of_illustrations_are_no_text() -> None:
+    plates = "\n".join(f"The gate at noon number {number} .... {number}" for number in range(9))
+    body = f"LIST OF PLATES\n\n{plates}\n\nCHAPTER I\n\n{prose(1)}\n\nCHAPTER II\n\n{prose(2)}"
+    assert "noon" not in " ".join(passage.text for passage in passages(body, Limits(1000, 10, 5000)))

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from deepwriting.sources.fields import RecordError
-from deepwriting.sources.gutenberg_text import cut_book, decode, has_licence_text, without_editorial_brackets
+from deepwriting.sources.gutenberg_editorial import without_editorial_brackets, without_footnotes
+from deepwriting.sources.gutenberg_encoding import Decoded, decode
+from deepwriting.sources.gutenberg_text import cut_book, has_licence_text
 
 BODY = "The gate was open.\n\nNobody had opened it."
 LICENCE = "This text may be copied under the Project Gutenberg licence, see www.gutenberg.net"
@@ -115,7 +117,7 @@ def test_prose_about_producing_is_not_a_credit() -> None:
     ],
 )
 def test_encodings(raw: bytes, text: str, encoding: str) -> None:
-    assert decode(raw) == (text, encoding)
+    assert decode(raw) == Decoded(text, encoding)
 
 
 @pytest.mark.parametrize("raw", ["text".encode("utf-16"), b"te\0xt"])
@@ -145,7 +147,7 @@ def test_editorial_brackets_go_and_others_stay() -> None:
         "One[1] two.[A]\n\n[Illustration: a [small] gate\n\nwith a cat]\n\nThree [he said] four.[12]\n\n"
         "[Footnote A: A gate.]\n\n[Illustration]\n\n[Transcriber’s Note: kept]\n\nFive [B]."
     )
-    left = without_editorial_brackets(text)
+    left = without_footnotes(without_editorial_brackets(text))
     assert left.split() == ["One", "two.", "Three", "[he", "said]", "four.", "Five", "[B]."]
 
 

@@ -8,6 +8,7 @@ import pytest
 from datatrove.data import Document
 
 from deepwriting.sources import LongWriter
+from deepwriting.sources.check import CheckPair
 
 USER = {"role": "user", "content": "Write 3,000 words about ferries."}
 ASSISTANT = {"role": "assistant", "content": "The first ferry leaves at six."}
@@ -22,6 +23,17 @@ def read(tmp_path: Path, messages: Any, **options: Any) -> Document:
 def test_one_exchange_is_a_pair(tmp_path: Path) -> None:
     doc = read(tmp_path, [USER, ASSISTANT])
     assert (doc.metadata["query"], doc.text, doc.id) == (USER["content"], ASSISTANT["content"], "long/l.jsonl:1")
+    assert json.loads(doc.metadata["provenance"]) == {"turns": 2, "requested_words": 3000}
+
+
+def test_the_length_instruction_stays_in_the_query(tmp_path: Path) -> None:
+    query = "  Write about ferries.\n\nPlease write at least 2,000 words; the article must not be shorter.  "
+    doc = read(tmp_path, [{"role": "user", "content": query}, ASSISTANT | {"content": "The first ferry. " * 9}])
+    assert doc.metadata["query"] == query
+    (checked,) = CheckPair(min_answer_chars=5, max_answer_chars=500, max_query_chars=500).run([doc])
+    assert checked.metadata["query"] == query.strip()
+    doc = read(tmp_path, [USER | {"content": "Write about ferries."}, ASSISTANT])
+    assert json.loads(doc.metadata["provenance"]) == {"turns": 2}
 
 
 @pytest.mark.parametrize(

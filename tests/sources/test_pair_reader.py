@@ -230,6 +230,9 @@ COLUMNS = [
     "permalink",
     "subreddit",
     "conversation_hash",
+    "solution",
+    "thinking",
+    "extra_info",
 ]
 
 
