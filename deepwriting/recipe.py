@@ -30,8 +30,9 @@ from deepwriting.sections.engines import (
     VllmSection,
 )
 from deepwriting.sections.outcome import BuildSection, DatasetSection, ExecutionSection, FiltersSection
-from deepwriting.sections.pairs import PairSection, SelectSection, SourceSection, reader_options
+from deepwriting.sections.pairs import PairSection, SourceSection, reader_options
 from deepwriting.sections.search import SearchSection
+from deepwriting.sections.select import SelectSection, check_names
 from deepwriting.strict_yaml import read_mapping
 
 __all__ = [
@@ -65,6 +66,13 @@ class Recipe(Section):
         if twice := sorted({label for label in labels if labels.count(label) > 1}):
             raise ValueError(f"the names {twice} occur twice; give each source its own name")
         return sources
+
+    @model_validator(mode="after")
+    def _selected_sources_exist(self) -> Recipe:
+        known = [source.label for source in self.sources]
+        for key in ("source_weights", "source_limits"):
+            check_names(f"select.{key}", getattr(self.select, key), known, "source")
+        return self
 
     @model_validator(mode="after")
     def _a_candidate_each(self) -> Recipe:
