@@ -135,7 +135,10 @@ def train(sample: Sequence[Labelled], language: str) -> FastModel:
     features *= weights.astype(np.float32)
     features /= np.sqrt(occurrences)[:, None].astype(np.float32)
 
-    gram = (features @ features.T).astype(np.float64)
+    # Most n-grams stand in one text only: they add to its square, and to no product of two texts.
+    common = features[:, np.count_nonzero(features, axis=0) > 1]
+    gram = (common @ common.T).astype(np.float64)
+    np.fill_diagonal(gram, np.square(features, dtype=np.float64).sum(axis=1))
     target = np.eye(len(CATEGORIES))[labels]
     # As many texts to each category as to the others, whatever the sample holds.
     mean = np.full(len(CATEGORIES), 1 / len(CATEGORIES))

@@ -58,7 +58,8 @@ def ngrams(texts: Sequence[str], language: str) -> list[NGrams]:
             # A space may stand at either end, where it marks the end of a word, but for scripts without spaces.
             first, last = (1, length - 1) if language in _HAS_WORDS else (0, length)
             whole = spaces[last : count + last] == spaces[first : count + first]
-            found.append(NGrams(_bucket(hashes[whole], length), rows[:count][whole]))
+            # The space before a text belongs to the one before it.
+            found.append(NGrams(_bucket(hashes[whole], length), rows[first : count + first][whole]))
     return found
 
 
