@@ -17,6 +17,11 @@ Weight = Annotated[float, Field(ge=0)]
 Quality = Literal["score", "length", "probability", "chance"]
 
 
+def _default_quality() -> dict[Quality, Weight]:
+    # Chance counts as much as probability: else only the most typical queries of a category would be chosen.
+    return {"score": 1.0, "length": 0.5, "probability": 0.5, "chance": 0.5}
+
+
 class SelectSection(Section):
     """Categories of the pairs, and the choice of those that are searched (paper, section 2.3.2)."""
 
@@ -46,7 +51,7 @@ class SelectSection(Section):
     )
     redistribute: bool = Field(True, description="what a category cannot fill goes to the others in proportion")
     quality: dict[Quality, Weight] = Field(
-        default_factory=lambda: {"score": 1.0, "length": 0.5, "probability": 0.5, "chance": 0.5},
+        default_factory=_default_quality,
         description="what speaks for a pair inside its category, with weights (rest: 0)",
     )
     preferred_chars: list[Positive] = Field(

@@ -86,7 +86,6 @@ class Move(_OwnShards):
             doc = self._described(line, verdicts, place)
             buffers[task].append(orjson.dumps({"text": doc.text, "id": doc.id, "metadata": doc.metadata}))
             held += len(buffers[task][-1])
-            self.stat_update("moved")
             if held > _BUFFER:
                 self._write(buffers, rank)
                 held = 0
@@ -116,13 +115,10 @@ class Apply(_OwnShards):
             doc = self._described(line, verdicts, place)
             if task < 0:
                 self._reject(doc, verdicts, place, task)
-            self.stat_update("rejected" if task < 0 else "chosen")
             yield doc
         for file in sorted((Path(self.work) / "moved" / f"{rank:05d}").glob("*.jsonl")):
             with file.open("rb") as lines:
-                for line in lines:
-                    self.stat_update("chosen")
-                    yield document(line)
+                yield from map(document, lines)
 
     def _reject(self, doc: Document, verdicts: Verdicts, place: int, task: int) -> None:
         category = doc.metadata["category"]

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,8 @@ class Classify(PipelineStep):
             queries = [rows[place]["metadata"]["query"][: self.settings.max_query_chars] for place in places]
             for place, result in zip(places, classify(queries, language), strict=True):
                 found[place] = result
-                self.stat_update(f"category_{CATEGORIES[result[0]]}")
+        for category, count in Counter(category for category, _, _ in found).items():
+            self.stat_update(f"category_{CATEGORIES[category]}", value=count)
         columns = {
             "category": [category for category, _, _ in found],
             "by": [by for _, by, _ in found],

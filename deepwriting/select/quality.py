@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def length_quality(chars: NDArray[np.int32], preferred: Sequence[int]) -> Values
 
 
 def quality(
-    weights: Mapping[str, float],
+    weights: Mapping[Any, float],
     *,
     score: Values,
     chars: NDArray[np.int32],
@@ -57,15 +58,16 @@ def quality(
         source: index of the source.
         preferred: the range of lengths that is best (characters).
     """
-    parts = {
-        "score": lambda: score_quality(score, source),
-        "length": lambda: length_quality(chars, preferred),
-        "probability": lambda: probability,
-        "chance": lambda: chance.astype(np.float64) / 2.0**64,
+    parts: dict[str, Values] = {
+        "score": score_quality(score, source),
+        "length": length_quality(chars, preferred),
+        "probability": probability,
+        "chance": chance.astype(np.float64) / 2.0**64,
     }
     total = sum(weights.values())
-    mean = sum(
-        (weight / total * parts[name]() for name, weight in sorted(weights.items()) if weight), np.zeros(len(chars))
-    )
+    mean = np.zeros(len(chars))
+    for name, weight in sorted(weights.items()):
+        mean += weight / total * parts[name]
     # Sums of the same numbers may differ in their last digits, and ties are broken by chance.
-    return np.round(mean, 9)
+    rounded: Values = np.round(mean, 9)
+    return rounded

@@ -129,7 +129,8 @@ def share_out(
 def _at(level: float, got: Counts, most: Counts, weights: NDArray[np.float64], open_: NDArray[np.bool_]) -> Counts:
     """What each row has when the water stands at a level."""
     raised = np.maximum(got, np.minimum(most, np.floor(weights * level + 1e-9).astype(np.int64)))
-    return np.where(open_, raised, got)
+    found: Counts = np.where(open_, raised, got)
+    return found
 
 
 def _fits(wanted: Counts, total: int, cells: Counts, columns: Counts) -> bool:
@@ -150,7 +151,7 @@ def wanted(total: int, weights: NDArray[np.float64]) -> Counts:
     if not weights.any():
         return np.zeros(len(weights), dtype=np.int64)
     exact = total * weights / weights.sum()
-    whole = np.floor(exact + 1e-9).astype(np.int64)
+    whole: Counts = np.floor(exact + 1e-9).astype(np.int64)
     order = np.lexsort((np.arange(len(weights)), -(exact - whole)))
     whole[order[: total - int(whole.sum())]] += 1
     return whole
@@ -168,11 +169,11 @@ def cells_for(rows: Counts, columns: Counts, cells: Counts, preferred: Counts) -
     """
     asked = preferred.sum(axis=0)
     shrunk = np.where(asked > columns, preferred * columns // np.maximum(asked, 1), preferred)
-    flow = _Flow(shrunk, columns)
-    rest = rows.copy()
+    flow, rest = _Flow(shrunk, columns), rows.copy()
     for given in (shrunk, cells):
         flow.room = given - flow.sent
         for row in map(int, np.flatnonzero(rest)):
             rest[row] -= flow.send(row, int(rest[row]))
     assert not rest.any(), "the rows' numbers were possible"
-    return flow.sent
+    sent: Counts = flow.sent
+    return sent

@@ -12,7 +12,6 @@ from deepwriting.rundir import RunFolder, StageFolder
 from deepwriting.stages import STAGE_NAMES, STAGES, StageContext
 from deepwriting.stages.decide import Decide
 from deepwriting.stages.rows import stage_documents
-from deepwriting.stages.spread import Spread
 from deepwriting.stages.writer import WriteShard
 
 RECIPE = """
@@ -62,14 +61,6 @@ def test_further_rollouts_are_extra_only_where_a_stage_makes_them(tmp_path: Path
     assert StageFolder(tmp_path / "annotate").counted().extra == 0
 
 
-@pytest.mark.parametrize("tasks", [1, 2, 3, 7])
-def test_spreading_gives_every_document_to_one_task(tmp_path: Path, tasks: int) -> None:
-    write(tmp_path, [document(number) for number in range(5)])
-    shares = [[doc.id for doc in Spread(str(tmp_path / "shards")).run(None, rank, tasks)] for rank in range(tasks)]
-    assert sorted(name for share in shares for name in share) == [f"d{number}" for number in range(5)]
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
-
-
 def decided(row: dict[str, Any], **settings: Any) -> dict[str, Any]:
     doc = document(0, **{"flags": [], "score_before": 2.0, "score_after": 1.5} | row)
     Decide(BuildSection.model_validate(settings), "1.2.3").annotate(doc)
@@ -111,8 +102,8 @@ def test_settings_are_json_and_steps_can_be_made_without_a_model(stage: Any, tmp
     recipe = parse_recipe(RECIPE.replace("KIND", "gutenberg"))
     settings = stage.settings(recipe)
     assert json.loads(json.dumps(settings)) == settings
-    steps = stage.steps(StageContext(recipe, RunFolder(tmp_path), "hash"))
-    assert isinstance(steps[-1], WriteShard)
+    *_, last = stage.phases(StageContext(recipe, RunFolder(tmp_path), "hash"))
+    assert isinstance(last.steps[-1], WriteShard)
     assert not list(tmp_path.iterdir())
 
 
