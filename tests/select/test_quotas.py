@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepwriting.select.quotas import cells_for, share_out, wanted
@@ -105,6 +105,7 @@ def best_room(cells: np.ndarray, columns: np.ndarray, totals: np.ndarray) -> int
 
 
 @given(problems())
+@settings(max_examples=60)
 def test_water_filling(problem: tuple[int, np.ndarray, np.ndarray, np.ndarray]) -> None:
     total, weights, cells, columns = problem
     got = share_out(total, weights, cells, columns)
@@ -131,6 +132,7 @@ def test_water_filling(problem: tuple[int, np.ndarray, np.ndarray, np.ndarray]) 
 
 
 @given(problems(), st.data())
+@settings(max_examples=60)
 def test_cells_add_up_and_stay_within_what_there_is(
     problem: tuple[int, np.ndarray, np.ndarray, np.ndarray], data: st.DataObject
 ) -> None:

@@ -17,7 +17,8 @@ from deepwriting.recipe import Recipe, parse_recipe
 from deepwriting.rundir import Counts, RunFolder, StageRecord
 from deepwriting.select.apply import Move
 from deepwriting.select.choose import Choose
-from deepwriting.select.fast import labelled_sample
+from deepwriting.select.fast import fast_model, labelled_sample
+from deepwriting.select.taxonomy import CATEGORIES
 from deepwriting.stages.base import StageContext
 from deepwriting.stages.rows import stage_documents
 from deepwriting.stages.select import SelectStage
@@ -41,11 +42,11 @@ def rows() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def recipe_with(tasks: int = 1, **select: Any) -> Recipe:
+def recipe_with(tasks: int = 1, model: str = "none", **select: Any) -> Recipe:
     sources = [{"kind": "pairs", "path": "x", "name": name} for name in ("forum", "books")]
     data = {
-        "name": "mine", "sources": sources, "engines": {"generator": {"model": "none"}}, "select": select,
-        "execution": {"tasks": tasks},
+        "name": "mine", "sources": sources, "select": select, "execution": {"tasks": tasks},
+        "engines": {"generator": {"model": model, "dtype": "float32", "device": "cpu"}},
     }  # fmt: skip
     return parse_recipe(json.dumps(data))
 
@@ -170,6 +171,24 @@ class _Looks(Watcher):
 
     def stage_started(self, planned: Planned, total: int | None) -> None:
         assert {file.name: file.stat().st_mtime_ns for file in self.folder.iterdir()} == self.files
+
+
+@pytest.mark.usefixtures("closing_engines")
+def test_a_cascade_asks_the_scorer_where_the_fast_classifier_is_not_sure(pocket_model: Path, tmp_path: Path) -> None:
+    recipe = recipe_with(model=str(pocket_model), classifier="cascade", sure_probability=0.4)
+    planned = prepared(tmp_path, recipe)
+    record = run_stage(planned, Watcher())
+    asked = 0
+    for doc in stage_documents(planned.context.run, "select"):
+        row = doc["metadata"]
+        [shares] = fast_model(row["language"]).probabilities([row["query"]], row["language"])
+        assert row["category_by"] == ("fast" if shares.max() >= 0.4 else "likelihood")
+        if row["category_by"] == "fast":
+            assert row["category"] == CATEGORIES[int(shares.argmax())]
+            assert row["category_probability"] == pytest.approx(shares.max(), abs=1e-4)
+        asked += row["category_by"] == "likelihood"
+    assert record.facts["classified_by"] == {"fast": len(HELD_OUT) - asked, "likelihood": asked}
+    assert 0 < asked < len(HELD_OUT)
 
 
 def test_what_takes_part_is_in_the_settings() -> None:
