@@ -32,16 +32,17 @@ from deepwriting.sections.engines import (
     VllmSection,
 )
 from deepwriting.sections.outcome import BuildSection, DatasetSection, ExecutionSection, FiltersSection
-from deepwriting.sections.pairs import PairSection, SelectSection, SourceSection, reader_options
+from deepwriting.sections.pairs import PairSection, SourceSection, reader_options
 from deepwriting.sections.search import SearchSection
+from deepwriting.sections.select import SelectSection, check_names
 from deepwriting.strict_yaml import read_mapping
 
 __all__ = [
-    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "CleaningSection", "DatasetSection", "DedupeSection", "EngineSection",
-    "EnginesSection", "ExecutionSection",
-    "FiltersSection", "Flag", "PairSection", "Recipe", "SearchSection", "Section", "SelectSection", "ServerSection",
-    "ServerStartSection", "SourceSection", "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe",
-    "parse_recipe", "reader_options", "settings_hash",
+    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "CleaningSection", "DatasetSection", "DedupeSection",
+    "EngineSection", "EnginesSection", "ExecutionSection", "FiltersSection", "Flag", "PairSection", "Recipe",
+    "SearchSection", "Section", "SelectSection", "ServerSection", "ServerStartSection", "SourceSection",
+    "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe", "parse_recipe", "reader_options",
+    "settings_hash",
 ]  # fmt: skip
 
 
@@ -83,6 +84,13 @@ class Recipe(Section):
     def cleaning_by_source(self) -> dict[str, CleaningSection]:
         """The cleaning settings of every source by its label: the recipe's, with what the source replaces."""
         return {source.label: self.cleaning.overridden(source.cleaning) for source in self.sources}
+
+    @model_validator(mode="after")
+    def _selected_sources_exist(self) -> Recipe:
+        known = [source.label for source in self.sources]
+        for key in ("source_weights", "source_limits"):
+            check_names(f"select.{key}", getattr(self.select, key), known, "source")
+        return self
 
     @model_validator(mode="after")
     def _a_candidate_each(self) -> Recipe:

@@ -152,11 +152,13 @@ def test_progress_ends_at_all_rows(original: Run) -> None:
 
 
 def test_logs_name_device_and_dtype_and_keep_datatroves_notes(original: Run) -> None:
-    log = (original.folder / "select" / "logs" / "deepwriting" / "task_00000.log").read_text()
+    log = (original.folder / "search" / "logs" / "deepwriting" / "task_00000.log").read_text()
     assert f"{original.recipe.engines.generator.model} " in log
     assert " on cpu in float32" in log
     for name in STAGE_NAMES:
-        assert "Processing done for rank=0" in (original.folder / name / "logs/logs/task_00000.log").read_text()
+        logs = sorted((original.folder / name / "logs").rglob("logs/task_00000.log"))
+        assert logs
+        assert all("Processing done for rank=0" in log.read_text() for log in logs)
 
 
 def test_nothing_of_the_machinery_reaches_the_console(
@@ -182,8 +184,8 @@ CHANGES: list[tuple[dict[str, Any], str, str]] = [
     ({"search": {"max_steps": 1}}, "search", "search.max_steps was 2, is 1"),
     ({"search": {"prompts": "default"}}, "search", r"search.prompts was 'compact', is 'default'; .*; and \d+ more$"),
     ({"seed": 7}, "search", "seed was 42, is 7"),
-    ({"generator": {"dtype": "bfloat16"}}, "select", "scorer.dtype was 'float32', is 'bfloat16'"),
-    ({"generator": {"context_tokens": 900}}, "select", "scorer.context_tokens was None, is 900"),
+    ({"generator": {"dtype": "bfloat16"}}, "search", "scorer.dtype was 'float32', is 'bfloat16'"),
+    ({"generator": {"context_tokens": 900}}, "search", "scorer.context_tokens was None, is 900"),
     ({"pairs": {"max_query_chars": 900}}, "source", "pairs.max_query_chars was 20000, is 900"),
     ({"select": {"calibrate": False}}, "select", "select.calibrate was True, is False"),
     ({"filters": {"max_end_patterns": 2}}, "annotate", "filters.max_end_patterns was 0, is 2"),

@@ -74,7 +74,7 @@ UNKNOWN_KEYS = [
         {"engines": {"generator": {"model": "m"}, "scorer": {"model": "m", "gpu": 0}}},
         "engines.scorer.gpu = 0 is an unknown key; allowed: engine, model",
     ),
-    ({"select": {"top": 1}}, "select.top = 1 is an unknown key; allowed: calibrate, max_query_chars"),
+    ({"select": {"top": 1}}, "select.top = 1 is an unknown key; allowed: classifier, sure_probability"),
     ({"search": {"steps": 3}}, "search.steps = 3 is an unknown key; allowed: max_steps, stop_score"),
     ({"filters": {"pii": True}}, "filters.pii = True is an unknown key; allowed: repetition_n"),
     ({"build": {"shards": 2}}, "build.shards = 2 is an unknown key; allowed: drop_flags, max_score"),
@@ -119,6 +119,36 @@ WRONG_VALUES = [
     (source(path=""), "sources.0.path = '' is not allowed: string should have at least 1 character"),
     (source(limit=0), "sources.0.limit = 0 is not allowed: input should be greater than or equal to 1"),
     (source(name="a b"), "sources.0.name = 'a b' is not allowed: string should match pattern"),
+    (
+        {"select": {"classifier": "slow"}},
+        "select.classifier = 'slow' is not allowed: input should be 'fast', 'cascade'",
+    ),
+    (
+        {"select": {"pairs": 9, "category_weights": {"Poetry": 2.0}}},
+        "select.category_weights: there is no category 'Poetry'; allowed: Poetry & Lyrics",
+    ),
+    (
+        {"select": {"pairs": 9, "source_limits": {"pears": 2}}},
+        "recipe: select.source_limits: there is no source 'pears'",
+    ),
+    (
+        {"select": {"category_weights": {"Essay Writing": 2.0}}},
+        "select: category_weights has nothing to share out while",
+    ),
+    (
+        {"select": {"pairs": 9, "category_targets": {"Essay Writing": 10}}},
+        "select: category_targets add up to 10, more than pairs 9",
+    ),
+    (
+        {"select": {"pairs": 9, "category_targets": {"Essay Writing": 1}, "category_weights": {"Essay Writing": 1.0}}},
+        "select: 'Essay Writing' has both a weight and a target; give one of them",
+    ),
+    ({"select": {"quality": {"score": 0.0}}}, "select.quality: {'score': 0.0} gives nothing a weight; give one of"),
+    (
+        {"select": {"quality": {"upvotes": 1.0}}},
+        "select.quality.upvotes.[key] = 'upvotes' is not allowed: input should",
+    ),
+    ({"select": {"preferred_chars": [9, 5]}}, "select: preferred_chars [9, 5] begins above its end"),
     ({"build": {"drop_flags": ["pii"]}}, "build.drop_flags.0 = 'pii' is not allowed: input should be 'repetition', "),
     ({"build": {"drop_flags": "copying"}}, "build.drop_flags = 'copying' is not allowed: input should be a valid list"),
     ({"filters": {"tail_fraction": 0}}, "filters.tail_fraction = 0 is not allowed: input should be greater than 0"),

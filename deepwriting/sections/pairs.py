@@ -1,4 +1,4 @@
-"""Sections about pairs: where they come from, what they must be like, how they get their category."""
+"""Sections about pairs: where they come from and what they must be like."""
 
 from __future__ import annotations
 
@@ -81,10 +81,3 @@ class PairSection(Section):
                 f"min_answer_chars {self.min_answer_chars} is above max_answer_chars {self.max_answer_chars}"
             )
         return self
-
-
-class SelectSection(Section):
-    """Categories of the pairs (paper, section 2.3.2)."""
-
-    calibrate: bool = Field(True, description="divide by each category name's likelihood without a query")
-    max_query_chars: Positive = Field(1_000, description="the classifier reads this much of the query (characters)")

@@ -20,9 +20,8 @@ categories and names a few: Artistic (Literature and Arts) with Creative Writing
 academic and functional writing. Six of our domains follow WritingBench; all other names are ours. There is no category
 for what is left over: the classifier reports a probability, and a low one says that the query fits nowhere well.
 
-The classifier reads the query and asks the scoring model how likely the name of each category is as the continuation.
-Names differ in length and familiarity; dividing by a name's likelihood without any query takes that out
-(`select.calibrate` in the recipe). The probabilities of the {categories} add up to 1.
+How a query finds its category, and how pairs are chosen from the categories, is in [selection.md](selection.md). The
+probabilities of the {categories} add up to 1.
 """
 
 

@@ -1,44 +1,66 @@
-"""select: a category for every pair (paper, section 2.3.2)."""
+"""select: a category for every pair, and the choice of those that are searched (paper, section 2.3.2)."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from typing import Any
-
-from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
+from deepwriting.select.apply import Apply, Move
+from deepwriting.select.choose import Choose
 from deepwriting.select.classify import Classify
+from deepwriting.select.fast import sample_hash
 from deepwriting.select.taxonomy import CATEGORIES
-from deepwriting.stages.base import SimpleStage, StageContext
-from deepwriting.stages.spread import Spread
+from deepwriting.stages.base import Phase, Stage, StageContext
 from deepwriting.stages.writer import WriteShard
 
 
-class SelectStage(SimpleStage):
-    """Classifies the queries and spreads the pairs over the tasks of the search."""
+class SelectStage(Stage):
+    """Classifies the queries, chooses pairs, and spreads these over the tasks of the search."""
 
     name = "select"
-    title = "classify queries into 25 categories"
+    title = "classify into 25 categories and choose"
+    version = 2
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        """Scorer, taxonomy and prompt."""
-        hashes = prompt_hashes(recipe.search.prompts)
-        return {
-            "select": recipe.select.model_dump(),
-            "scorer": recipe.engines.scoring.identity,
-            "categories": list(CATEGORIES),
-            "prompts": {name: value for name, value in hashes.items() if name.endswith("category.txt")},
-        }
+        """The section and the taxonomy, and of scorer, prompts, sample and seed what takes part."""
+        select = recipe.select
+        settings: dict[str, Any] = {"select": select.model_dump(), "categories": list(CATEGORIES)}
+        if select.classifier != "likelihood":
+            settings["labelled_sample"] = sample_hash()
+        if select.classifier != "fast":
+            hashes = prompt_hashes(recipe.search.prompts)
+            settings["scorer"] = recipe.engines.scoring.identity
+            settings["prompts"] = {name: value for name, value in hashes.items() if name.endswith("category.txt")}
+        if select.pairs is not None:
+            settings["seed"] = recipe.seed
+        return settings
 
-    def steps(self, context: StageContext) -> list[PipelineStep]:
-        """Reader, classifier, writer."""
-        recipe = context.recipe
+    def phases(self, context: StageContext) -> Iterator[Phase]:
+        """Classify; choose; move to other tasks what is theirs; apply."""
+        recipe, folder = context.recipe, context.run.stage(self.name)
+        shards, work, tasks = str(context.run.stage("dedupe").shards), str(folder.work), self.tasks(recipe)
         classify = Classify(
+            shards,
+            work,
             recipe.engines.scoring,
             recipe.select,
             prompts=recipe.search.prompts,
             concurrency=recipe.search.concurrency,
+            seed=recipe.seed,
         )
-        shards = str(context.run.stage("dedupe").shards)
-        return [Spread(shards), classify, WriteShard(str(context.run.stage(self.name).path))]
+        yield Phase("classify", [classify], tasks)
+        sources = [source.label for source in recipe.sources]
+        yield Phase("choose", [Choose(shards, work, recipe.select, sources=sources, tasks=tasks)], 1)
+        if tasks > 1:
+            yield Phase("move", [Move(shards, work)], tasks)
+        apply = Apply(shards, work, min_probability=recipe.select.min_probability)
+        yield Phase("apply", [apply, WriteShard(str(folder.path))], tasks)
+
+    def facts(self, context: StageContext) -> dict[str, Any]:
+        """What was asked and what could be had: see ``deepwriting.select.report``."""
+        file = context.run.stage(self.name).work / "report.json"
+        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return facts

@@ -14,7 +14,6 @@ from deepwriting.rundir import RunFolder, StageFolder
 from deepwriting.stages import STAGE_NAMES, STAGES, StageContext
 from deepwriting.stages.decide import Decide
 from deepwriting.stages.rows import stage_documents
-from deepwriting.stages.spread import Spread
 from deepwriting.stages.writer import WriteShard
 
 RECIPE = """
@@ -76,14 +75,6 @@ def test_further_rollouts_are_extra_only_where_a_stage_makes_them(tmp_path: Path
     write(tmp_path / "annotate", docs)
     assert StageFolder(tmp_path / "search").counted().extra == 2
     assert StageFolder(tmp_path / "annotate").counted().extra == 0
-
-
-@pytest.mark.parametrize("tasks", [1, 2, 3, 7])
-def test_spreading_gives_every_document_to_one_task(tmp_path: Path, tasks: int) -> None:
-    write(tmp_path, [document(number) for number in range(5)])
-    shares = [[doc.id for doc in Spread(str(tmp_path / "shards")).run(None, rank, tasks)] for rank in range(tasks)]
-    assert sorted(name for share in shares for name in share) == [f"d{number}" for number in range(5)]
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def decided(row: dict[str, Any], **settings: Any) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def test_rows_hold_scores_that_fit_together(found: list[dict[str, Any]]) -> None
 
 
 def test_logs_name_model_device_and_dtype(run: tuple[RunFolder, list[StageRecord]]) -> None:
-    log = (run[0].path / "select" / "logs" / "deepwriting" / "task_00000.log").read_text()
+    log = (run[0].path / "search" / "logs" / "deepwriting" / "task_00000.log").read_text()
     assert "smollm2-135m (gguf-sha256:" in log
     assert ") on cpu in float32, context 8192 tokens" in log
 
