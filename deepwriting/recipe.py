@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from deepwriting.errors import NotFoundError, RecipeError
 from deepwriting.sections.base import Flag, Section, short
+from deepwriting.sections.decontaminate import BenchmarkSection, DecontaminateSection
 from deepwriting.sections.engines import (
     ENGINE_SECTIONS,
     AnyEngineSection,
@@ -35,8 +36,8 @@ from deepwriting.sections.search import SearchSection
 from deepwriting.strict_yaml import read_mapping
 
 __all__ = [
-    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "DatasetSection", "EngineSection", "EnginesSection",
-    "ExecutionSection",
+    "ENGINE_SECTIONS", "AnyEngineSection", "BenchmarkSection", "BuildSection", "DatasetSection",
+    "DecontaminateSection", "EngineSection", "EnginesSection", "ExecutionSection",
     "FiltersSection", "Flag", "PairSection", "Recipe", "SearchSection", "Section", "SelectSection", "ServerSection",
     "ServerStartSection", "SourceSection", "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe",
     "parse_recipe", "reader_options", "settings_hash",
@@ -52,6 +53,7 @@ class Recipe(Section):
     sources: list[SourceSection] = Field(min_length=1, description="where pairs come from, in order")
     pairs: PairSection = Field(default_factory=lambda: PairSection.model_validate({}))
     engines: EnginesSection
+    decontaminate: DecontaminateSection = Field(default_factory=lambda: DecontaminateSection.model_validate({}))
     select: SelectSection = Field(default_factory=lambda: SelectSection.model_validate({}))
     search: SearchSection = Field(default_factory=lambda: SearchSection.model_validate({}))
     filters: FiltersSection = Field(default_factory=lambda: FiltersSection.model_validate({}))
