@@ -3,8 +3,8 @@
     python benchmarks/peer_juicer.py PART PEER/bin/python PAIRS.jsonl FOLDER
 
 PART is ``clean`` (repair, mask e-mail and IP addresses, repetition and quality filters) or ``minhash`` (near-duplicate
-answers). Prints one line of JSON; the time is what data-juicer reports for its executor, from loading to export, without
-its start and without its resource monitor, which waits half a minute for every step.
+answers). Prints one line of JSON; the time is what data-juicer reports for its executor, from loading to export:
+without its start, and without its resource monitor, which waits half a minute at every step.
 """
 
 from __future__ import annotations

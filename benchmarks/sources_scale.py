@@ -149,7 +149,8 @@ def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def side_by_side(root: Path, options: argparse.Namespace) -> None:
     """Ours, datatrove's stock steps, and data-juicer on the same plain pairs, one process each."""
     # Contamination changes nothing about the others' work: they have no step for it.
-    dirt = Dirt(Texts(options.seed), f"{options.seed}:side")
+    # English only: the others split Chinese at white space, and take all of it for duplicates.
+    dirt = Dirt(Texts(options.seed), f"{options.seed}:side", chinese=0.0)
     for _ in write_pairs(root / "side", dirt, options.side_rows):
         pass
     # One file in the layout that all read: text, id, and the query beside them.
