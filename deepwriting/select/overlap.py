@@ -39,8 +39,6 @@ MIN_RUN_IN_ANSWER = 10
 _ANSWER_STRIDE = MIN_RUN_IN_ANSWER - GRAM + 1
 #: Smaller sets of word pairs are alike by chance.
 _MIN_SHINGLES = 5
-#: Stands for the many queries that boilerplate is found in.
-_NOBODY = -1
 #: Lengths are sums of float32.
 _ROUNDING = 1e-3
 
@@ -156,14 +154,15 @@ class OverlapIndex:
         self._grams, self._gram_entries, self._gram_starts = _sorted(grams, ~common, gram_entries, gram_starts)
         shingles, entries, _ = _hashed(texts, SHINGLE)
         common = self._common(shingles, entries, row_of)
-        self._sizes = np.bincount(
-            np.unique(np.stack([shingles[~common], entries[~common]]), axis=1)[1], minlength=len(texts)
-        )
-        # Boilerplate is kept once, so that it is told from what no benchmark holds.
-        once = np.unique(np.stack([shingles, np.where(common, _NOBODY, entries)]), axis=1)
+        once = np.unique(np.stack([shingles[~common], entries[~common]]), axis=1)
+        self._sizes = np.bincount(once[1], minlength=len(texts))
         self._shingles, self._postings = np.unique(once[0], return_index=True)
         self._postings = np.append(self._postings, once.shape[1])
         self._shingle_entries = once[1]
+        # Most texts share nothing: Python's sets say so faster than arrays do.
+        self._known_grams = set(self._grams.tolist())
+        self._known_shingles = set(self._shingles.tolist())
+        self._common_shingles = set(shingles[common].tolist())
         self._equal = {text: index for index, text in enumerate(texts)}
 
     def _common(self, hashes: Any, entries: Any, row_of: Sequence[int]) -> Any:
@@ -203,16 +202,15 @@ class OverlapIndex:
         grams = list(map(hash, zip(*(text[start::stride] for start in range(GRAM)), strict=False)))
         if not grams:
             return None
-        hashes = np.array(grams, dtype=np.int64)
         best: Overlap | None = None
         seen: dict[tuple[int, int], int] = {}
-        if not len(self._grams):
+        if self._known_grams.isdisjoint(grams):
             return None
-        places = np.searchsorted(self._grams, hashes)
-        places[places == len(self._grams)] = 0
-        for gram in np.flatnonzero(self._grams[places] == hashes):
-            at, position = int(places[gram]), int(gram) * stride
-            while at < len(self._grams) and self._grams[at] == hashes[gram]:
+        for number, gram in enumerate(grams):
+            if gram not in self._known_grams:
+                continue
+            at, position = int(np.searchsorted(self._grams, gram)), number * stride
+            while at < len(self._grams) and self._grams[at] == gram:
                 index, start = int(self._gram_entries[at]), int(self._gram_starts[at])
                 at += 1
                 # Grams of one run lie on one diagonal: it is extended once.
@@ -232,18 +230,14 @@ class OverlapIndex:
         pairs = set(map(hash, itertools.pairwise(text)))
         if len(pairs) < _MIN_SHINGLES:
             return None
-        hashes = np.fromiter(pairs, dtype=np.int64, count=len(pairs))
-        places = _found(self._shingles, hashes)
-        begins = self._postings[places]
-        distinctive = self._shingle_entries[begins] != _NOBODY
-        size = len(pairs) - len(places) + int(distinctive.sum())
+        size = len(pairs) - len(pairs & self._common_shingles)
+        known = pairs & self._known_shingles
         # No query can share more than all that were found.
-        if size < _MIN_SHINGLES or distinctive.sum() < self.min_similarity * size:
+        if size < _MIN_SHINGLES or len(known) < self.min_similarity * size:
             return None
-        ends = self._postings[places + 1]
-        shared = np.concatenate(
-            [self._shingle_entries[a:b] for a, b in zip(begins[distinctive], ends[distinctive], strict=True)]
-        )
+        places = np.searchsorted(self._shingles, np.fromiter(known, dtype=np.int64, count=len(known)))
+        begins, ends = self._postings[places], self._postings[places + 1]
+        shared = np.concatenate([self._shingle_entries[begin:end] for begin, end in zip(begins, ends, strict=True)])
         entries, counts = np.unique(shared, return_counts=True)
         sizes = self._sizes[entries]
         likeness = np.where(sizes >= _MIN_SHINGLES, counts / (sizes + size - counts), 0.0)
@@ -252,13 +246,6 @@ class OverlapIndex:
         best = int(likeness.argmax())
         query = self._entries[int(entries[best])].query
         return Overlap(query, "similar", "query", similarity=float(likeness[best]))
-
-
-def _found(ordered: Any, hashes: Any) -> Any:
-    """Where hashes stand in an ordered array; those that it lacks are left out."""
-    places = np.searchsorted(ordered, hashes)
-    places[places == len(ordered)] = 0
-    return places[ordered[places] == hashes] if len(ordered) else places[:0]
 
 
 def _hashed(texts: Sequence[tuple[str, ...]], n: int) -> tuple[Any, Any, Any]:
