@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Seconds between two looks at the processes.
-_EVERY = 0.1
+_EVERY = 0.3
 
 
 @dataclass(frozen=True)
