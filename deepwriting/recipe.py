@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from deepwriting.errors import NotFoundError, RecipeError
 from deepwriting.sections.base import Flag, Section, short
 from deepwriting.sections.cleaning import CleaningSection
+from deepwriting.sections.decontaminate import BenchmarkSection, DecontaminateSection
 from deepwriting.sections.dedupe import DedupeSection
 from deepwriting.sections.engines import (
     ENGINE_SECTIONS,
@@ -38,11 +39,11 @@ from deepwriting.sections.select import SelectSection, check_names
 from deepwriting.strict_yaml import read_mapping
 
 __all__ = [
-    "ENGINE_SECTIONS", "AnyEngineSection", "BuildSection", "CleaningSection", "DatasetSection", "DedupeSection",
-    "EngineSection", "EnginesSection", "ExecutionSection", "FiltersSection", "Flag", "PairSection", "Recipe",
-    "SearchSection", "Section", "SelectSection", "ServerSection", "ServerStartSection", "SourceSection",
-    "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe", "parse_recipe", "reader_options",
-    "settings_hash",
+    "ENGINE_SECTIONS", "AnyEngineSection", "BenchmarkSection", "BuildSection", "CleaningSection", "DatasetSection",
+    "DecontaminateSection", "DedupeSection", "EngineSection", "EnginesSection", "ExecutionSection",
+    "FiltersSection", "Flag", "PairSection", "Recipe", "SearchSection", "Section", "SelectSection", "ServerSection",
+    "ServerStartSection", "SourceSection", "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe",
+    "parse_recipe", "reader_options", "settings_hash",
 ]  # fmt: skip
 
 
@@ -57,6 +58,7 @@ class Recipe(Section):
     cleaning: CleaningSection = Field(default_factory=lambda: CleaningSection.model_validate({}))
     engines: EnginesSection
     dedupe: DedupeSection = Field(default_factory=lambda: DedupeSection.model_validate({}))
+    decontaminate: DecontaminateSection = Field(default_factory=lambda: DecontaminateSection.model_validate({}))
     select: SelectSection = Field(default_factory=lambda: SelectSection.model_validate({}))
     search: SearchSection = Field(default_factory=lambda: SearchSection.model_validate({}))
     filters: FiltersSection = Field(default_factory=lambda: FiltersSection.model_validate({}))
