@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from deepwriting.cli.console import duration
-from deepwriting.cli.search_view import reasons as short_reasons
 from deepwriting.cli.tables import plain_table
 from deepwriting.report.model import Reason, Report, Search, Stage
 from deepwriting.report.wording import bar, behind, count, figure, headline, label, middle, percent
@@ -74,7 +73,7 @@ def _stage_cells(stage: Stage, candidates: int) -> list[str]:
 
 def _sources(report: Report) -> Table:
     stages = [stage for stage in report.stages if stage.finished and stage.sources and stage.name not in _AS_BEFORE]
-    columns = ["source", "candidates", *(behind(stage.name) for stage in stages), "kept"]
+    columns = ["source", "candidates", *(behind(stage.name) for stage in stages), "of all"]
     table = plain_table(*columns, right=range(1, len(columns)), title="Sources")
     for source in report.sources:
         flows = [stage.sources.get(source.name) for stage in stages]
@@ -99,19 +98,25 @@ def _reasons(found: list[Reason]) -> Table:
             table.add_section()
         before = reason.stage
         share = percent(reason.rows, totals[reason.stage])
-        sources = (
-            short_reasons(reason.sources, most=_MOST_SOURCES) if len(reason.sources) > 1 else _only(reason.sources)
-        )
+        sources = _named(reason.sources) if len(reason.sources) > 1 else _only(reason.sources)
         table.add_row(name, reason.reason, count(reason.rows), share, sources)
         for detail in reason.details:
             # A detail that one row has tells nothing about the others.
             if detail.rows > 1 and len(reason.details) > 1:
-                table.add_row("", Text(f"  {detail.text}", style="dim"), Text(count(detail.rows), style="dim"), "", "")
+                said = Text(f"  {detail.text}", style="dim", no_wrap=True, overflow="ellipsis")
+                table.add_row("", said, Text(count(detail.rows), style="dim"), "", "")
     return table
 
 
 def _only(counts: Mapping[str, int]) -> str:
     return next(iter(counts), "")
+
+
+def _named(counts: Mapping[str, int], most: int | None = _MOST_SOURCES) -> str:
+    """Names with their counts, most first; beyond ``most`` they are summed up."""
+    shown = [f"{name} {rows:,}" for name, rows in list(counts.items())[:most]]
+    rest = sum(list(counts.values())[len(shown) :])
+    return ", ".join([*shown, f"others {rest:,}"] if rest else shown)
 
 
 def _lengths(report: Report) -> Table:
@@ -171,9 +176,9 @@ def _measures(report: Report) -> Table:
 
 
 def _masked(report: Report) -> Table:
-    table = plain_table("source", "pairs", "masked", right=(1,), title="Personal details masked in the pairs left")
+    table = plain_table("source", "pairs", "masked", right=(1,), title="Personal details masked")
     for masked in report.masked:
-        table.add_row(masked.source, count(masked.rows), short_reasons(masked.kinds, most=None))
+        table.add_row(masked.source, count(masked.rows), _named(masked.kinds, most=None))
     return table
 
 
@@ -185,7 +190,8 @@ def _search(search: Search) -> Table:
         ("thinking, median (tokens)", "thinking_tokens", False),
     ):
         spreads = [search.measures.get(f"{key}_{when}") for when in ("no_thinking", "before", "after")]
-        table.add_row(name, *(figure(one.mean if mean else one.median) if one else "" for one in spreads))
+        digits = 3 if mean else 0 if key == "thinking_tokens" else 1
+        table.add_row(name, *(f"{one.mean if mean else one.median:,.{digits}f}" if one else "" for one in spreads))
     table.add_section()
     rows = search.rows
     table.add_row("rows with a lower score", "", "", f"{search.lower_score:,} of {rows:,}")
@@ -194,7 +200,7 @@ def _search(search: Search) -> Table:
     if search.kept is not None:
         table.add_row("published (default config)", "", "", f"{search.kept:,} of {rows:,}")
     said = [
-        f"{what}: {short_reasons(counts, most=None)}"
+        f"{what}: {_named(counts, most=None)}"
         for what, counts in (
             ("refused candidates", search.refusals),
             ("stopped", search.stop_reasons),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deepwriting.report.model import Category, Detail, Lengths, Masked, Measure, Reason, Search, Spread
 from deepwriting.report.sketch import Sketch
 from deepwriting.report.tally import ReasonTally, RowTally, Tally
+from deepwriting.report.text import cut
 from deepwriting.select.taxonomy import CATEGORIES, DOMAIN_OF
 
 #: Bins of a histogram between a number and ten times that number.
@@ -32,16 +33,16 @@ def spread(sketch: Sketch | None, *, bins: bool = False) -> Spread | None:
     """A sketch as plain figures of six digits; ``None`` without numbers."""
     if sketch is None or not sketch.count:
         return None
-    quantiles = (sketch.quantile(share) for share in (0.1, 0.5, 0.9))
+    mean, least, most, quantiles = sketch.summary((0.1, 0.5, 0.9))
     low, median, high = (_rounded(value) for value in quantiles)
     return Spread(
         rows=sketch.count,
-        mean=_rounded(sketch.mean),
-        least=_rounded(sketch.low),
+        mean=_rounded(mean),
+        least=_rounded(least),
         low=low,
         median=median,
         high=high,
-        most=_rounded(sketch.high),
+        most=_rounded(most),
         bins=[(_rounded(a), _rounded(b), n) for a, b, n in sketch.histogram(BINS_PER_DECADE)] if bins else [],
     )
 
@@ -73,30 +74,30 @@ def _reason(stage: str, name: str, tally: ReasonTally) -> Reason:
         reason=name,
         rows=tally.sources.total(),
         sources=ranked(tally.sources),
-        details=[Detail(text, rows) for text, rows in list(details.items())[:MOST_DETAILS]],
+        details=[Detail(cut(text, 160), rows) for text, rows in list(details.items())[:MOST_DETAILS]],
         samples=[sample for _, sample in tally.samples],
     )
 
 
-def lengths(checked: Mapping[str, RowTally], left: Mapping[str, RowTally]) -> list[Lengths]:
-    """Lengths before and after, for all sources together and for each."""
+def lengths(checked: Mapping[str, RowTally], left: Mapping[str, RowTally], names: Sequence[str]) -> list[Lengths]:
+    """Lengths before and after, for all sources together and for each in the order of their names."""
     found = []
     for text in ("query", "answer"):
         before = {source: rows.lengths[text] for source, rows in checked.items()}
         after = {source: rows.lengths[text] for source, rows in left.items()}
-        for source in ["", *sorted(before)] if before else []:
+        for source in ["", *(name for name in names if name in before)] if before else []:
             first = spread(_of(before, source), bins=True)
             found.append(Lengths(text, source, first, spread(_of(after, source), bins=True)))
     return found
 
 
-def measures(checked: Mapping[str, RowTally], left: Mapping[str, RowTally]) -> list[Measure]:
-    """Numbers that pairs carry, for all sources together and for each."""
+def measures(checked: Mapping[str, RowTally], left: Mapping[str, RowTally], names: Sequence[str]) -> list[Measure]:
+    """Numbers that pairs carry, for all sources together and for each in the order of their names."""
     found = []
     for name in sorted({name for rows in checked.values() for name in rows.measures}):
         before = {source: rows.measures[name] for source, rows in checked.items() if name in rows.measures}
         after = {source: rows.measures[name] for source, rows in left.items() if name in rows.measures}
-        for source in ["", *sorted(before)]:
+        for source in ["", *(source for source in names if source in before)]:
             found.append(Measure(name, source, spread(_of(before, source)), spread(_of(after, source))))
     return found
 
@@ -149,14 +150,13 @@ def _whole(told: Mapping[str, Any], *names: str) -> int | None:
     return None
 
 
-def masked(left: Mapping[str, RowTally]) -> list[Masked]:
+def masked(left: Mapping[str, RowTally], names: Sequence[str]) -> list[Masked]:
     """Masked personal details of the pairs that are left, by source."""
-    return [
-        Masked(source, ranked(rows.masked), rows.masked_rows) for source, rows in sorted(left.items()) if rows.masked
-    ]
+    found = [(source, left[source]) for source in names if source in left and left[source].masked]
+    return [Masked(source, ranked(rows.masked), rows.masked_rows) for source, rows in found]
 
 
-def search(stage: str, tallies: Iterable[RowTally]) -> Search | None:
+def search(stage: str, tallies: Mapping[str, RowTally]) -> Search | None:
     """The effect of the search over all its rows; ``None`` without rows.
 
     Args:
@@ -164,8 +164,8 @@ def search(stage: str, tallies: Iterable[RowTally]) -> Search | None:
         tallies: its rows, by source.
     """
     total = RowTally()
-    for tally in tallies:
-        total.merge(tally)
+    for source in sorted(tallies):
+        total.merge(tallies[source])
     if not total.rows:
         return None
     outcomes = total.labels.get("outcomes", Counter())
@@ -183,5 +183,10 @@ def search(stage: str, tallies: Iterable[RowTally]) -> Search | None:
         refusals=ranked(total.labels.get("refusals", {})),
         flags=ranked(total.labels.get("flags", {})),
         kept=outcomes["kept"] if stage == "build" else None,
+        published=_published(tallies) if stage == "build" else {},
         drop_reasons=ranked(total.labels.get("drop_reasons", {})),
     )
+
+
+def _published(tallies: Mapping[str, RowTally]) -> dict[str, int]:
+    return ranked({source: tally.labels.get("outcomes", Counter())["kept"] for source, tally in tallies.items()})

@@ -78,38 +78,40 @@ def gather(run: RunFolder, *, workers: int | None = None, watch: Callable[[int, 
     parts = [part for name in known for part in _parts(known[name], name in (last_pairs or "source", last_rows))]
     tallies = read_parts(parts, frozenset(configured), workers=workers, watch=watch)
     flows = _flows(known, tallies, last_pairs, PAIR_STAGES) | _flows(known, tallies, last_rows, ROW_STAGES)
-    held = run.holder() is not None
-    stages, before = [], None
-    for stage in STAGES:
-        stages.append(_stage(stage.title, known[stage.name], before, flows.get(stage.name, {}), held=held))
-        before = stages[-1]
     left = tallies.get((last_pairs, "shards"), Tally()).rows if last_pairs else {}
-    checked = _summed(
-        tallies.get((name, folder), Tally())
-        for name, folder in (("dedupe", "rejects"), ("select", "rejects"), (last_pairs, "shards"))
-        if last_pairs
-    )
-    searched = tallies.get((last_rows, "shards"), Tally()).rows if last_rows else {}
     if last_rows:
         # The rows that it made of one pair did not go in.
         flows["search"] = {
             source: replace(flow, rows_in=left[source].rows if source in left else 0)
             for source, flow in flows["search"].items()
         }
+    held = run.holder() is not None
+    stages, before = [], None
+    for stage in STAGES:
+        stages.append(_stage(stage.title, known[stage.name], before, flows.get(stage.name, {}), held=held))
+        before = stages[-1]
+    checked = _summed(
+        tallies.get((name, folder), Tally())
+        for name, folder in (("dedupe", "rejects"), ("select", "rejects"), (last_pairs, "shards"))
+        if last_pairs
+    )
+    searched = tallies.get((last_rows, "shards"), Tally()).rows if last_rows else {}
+    sources = _sources(configured, flows, left, last_pairs)
+    names = [source.name for source in sources]
     return Report(
         run=str(run.path),
         name=_name(run),
         version=deepwriting.__version__,
         stages=stages,
         last=last_pairs,
-        sources=_sources(configured, flows, left, last_pairs),
+        sources=sources,
         reasons=reasons(tallies, {stage.name: stage.reasons for stage in stages}),
-        lengths=lengths(checked, left),
+        lengths=lengths(checked, left, names),
         categories=selected(left, known["select"].record.facts if known["select"].record else {}),
         languages=ranked(sum((rows.languages for rows in left.values()), Counter())),
-        measures=measures(checked, left),
-        masked=masked(left),
-        search=search(last_rows, searched.values()),
+        measures=measures(checked, left, names),
+        masked=masked(left, names),
+        search=search(last_rows, searched),
         notes=_notes(stages, last_pairs),
     )
 
@@ -125,7 +127,7 @@ def _known(folder: StageFolder) -> Known:
             raise DamagedStageError(f"{file} is damaged ({error!r})") from error
     known = Known(folder, record, tasks if record else {})
     if record is not None and known.finished:
-        for what in ("rows_out", "rejected"):
+        for what in ("rows_out", "extra", "rejected"):
             counted = sum(getattr(task, what) for task in tasks.values())
             if counted != getattr(record.counts, what):
                 raise DamagedStageError(
@@ -190,7 +192,7 @@ def _stage(title: str, known: Known, before: Stage | None, flows: dict[str, Flow
         state=state,
         rows_in=rows_in,
         rows_out=sum(task.rows_out for task in tasks),
-        extra=sum(task.extra for task in tasks),
+        extra=record.counts.extra if known.finished else sum(task.extra for task in tasks),
         rejected=why.total(),
         reasons=ranked(why),
         seconds=record.seconds,

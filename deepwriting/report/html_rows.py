@@ -9,8 +9,11 @@ from deepwriting.report.html_sections import names_of
 from deepwriting.report.html_tables import Column, number, table
 from deepwriting.report.markup import Markup, element, joined
 from deepwriting.report.model import Lengths, Reason, Report, Sample, Spread
+from deepwriting.report.text import cut
 from deepwriting.report.wording import behind, count, label, middle
 
+#: A reason's most frequent detail is cut to this beside its name (characters).
+_MOST_CHARS = 90
 #: What the two texts of a pair are called.
 _TEXTS = {"query": "Queries", "answer": "Answers"}
 
@@ -128,10 +131,10 @@ def _reason(reason: Reason) -> Markup:
         items = (element("li", f"{detail.text} ", element("small", f"× {detail.rows:,}")) for detail in said)
         parts.append(element("ul", *items))
     parts += _samples(reason.samples)
-    rows = "row" if reason.rows == 1 else "rows"
-    return element(
-        "details", element("summary", f"{reason.reason} ", element("small", f"{reason.rows:,} {rows}")), *parts
-    )
+    rows = f"{reason.rows:,} {'row' if reason.rows == 1 else 'rows'}"
+    most = said[0].text if said else reason.samples[0].detail if reason.samples else ""
+    about = element("small", rows, *([" · ", element("bdi", cut(most, _MOST_CHARS))] if most else []))
+    return element("details", element("summary", f"{reason.reason} ", about), *parts)
 
 
 def _samples(found: Iterable[Sample]) -> list[Markup]:

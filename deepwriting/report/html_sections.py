@@ -10,6 +10,7 @@ from typing import Any
 
 from deepwriting.cli.console import duration
 from deepwriting.report.charts import colour_of, legend, stacked
+from deepwriting.report.gather import PAIR_STAGES
 from deepwriting.report.html_tables import Column, Row, number, table
 from deepwriting.report.markup import Markup, element, joined
 from deepwriting.report.model import Flow, Reason, Report, Search, Stage
@@ -17,7 +18,7 @@ from deepwriting.report.wording import behind, count, figure, percent
 
 #: Reasons named below a bar of the funnel; the rest is summed up.
 _MOST_REASONS = 4
-#: Stages that never reject a row: a column of their own would repeat the one before.
+#: Stages that never reject a row: a line of their own would repeat the one before.
 _AS_BEFORE = ("annotate", "build")
 #: Facts that have a section of their own, by stage.
 _TOLD_ELSEWHERE = {"select": ("categories",), "build": ("rows", "folder", "bytes")}
@@ -63,7 +64,10 @@ def funnel(report: Report) -> Markup:
 def _funnel_lines(report: Report, finished: list[Stage], most: int, candidates: int) -> Iterator[Markup]:
     first = {name: flow.rows_in or 0 for name, flow in finished[0].sources.items()}
     yield _funnel_line("candidates", _by_source(report, first), most, candidates, candidates, "")
+    several = any(stage.extra for stage in finished)
     for stage in finished:
+        if stage.name in _AS_BEFORE:
+            continue
         out = {name: flow.rows_out or 0 for name, flow in stage.sources.items()}
         parts = [*_by_source(report, out), ("lost", stage.rejected, f"rejected: {stage.rejected:,}")]
         why = ""
@@ -74,7 +78,16 @@ def _funnel_lines(report: Report, finished: list[Stage], most: int, candidates: 
             why = f"−{stage.rejected:,}: {', '.join(said)}"
         if stage.extra:
             why = f"+{stage.extra:,} further rollouts; {why}".removesuffix("; ")
-        yield _funnel_line(stage.name, parts, most, stage.rows_out, candidates, why)
+        # With several rollouts a pair these are other rows than the candidates.
+        whole = 0 if several and stage.name not in PAIR_STAGES else candidates
+        yield _funnel_line(stage.name, parts, most, stage.rows_out, whole, why)
+    found = report.search
+    if found is not None and found.kept is not None:
+        gone = found.rows - found.kept
+        parts = [*_by_source(report, found.published), ("lost", gone, f"not published: {gone:,}")]
+        why = ", ".join(f"{reason} {rows:,}" for reason, rows in found.drop_reasons.items())
+        whole = 0 if several else candidates
+        yield _funnel_line("published", parts, most, found.kept, whole, f"−{gone:,}: {why}" if gone else "")
 
 
 def _funnel_line(
@@ -82,8 +95,8 @@ def _funnel_line(
 ) -> Markup:
     return joined(
         element("div", what, class_="what"),
-        element("div", stacked(parts, most, says=None, height=22), class_="bar"),
         element("div", f"{rows:,} ", element("small", percent(rows, candidates)), class_="rows"),
+        element("div", stacked(parts, most, says=None, height=22), class_="bar"),
         element("p", why, class_="why"),
     )
 
@@ -100,7 +113,7 @@ def _stage_table(report: Report) -> Markup:
         number("rows in"),
         number("rows out"),
         number("rejected"),
-        number("of rows in"),
+        number("share rejected"),
         number("time"),
         number("rows/s"),
     ]
@@ -133,7 +146,6 @@ def sources(report: Report) -> Markup:
     stages = [stage for stage in report.stages if stage.finished and stage.sources and stage.name not in _AS_BEFORE]
     columns = [
         Column("source"),
-        Column("layout"),
         Column("licence"),
         number("candidates"),
         *(number(behind(stage.name)) for stage in stages),
@@ -145,18 +157,17 @@ def sources(report: Report) -> Markup:
     rows = []
     for source in report.sources:
         flows = [stage.sources.get(source.name, nothing) for stage in stages]
-        title = f"{source.left:,} of {source.candidates:,}"
-        bar = stacked([(colour_of(source.name, names), source.left, title)], source.candidates, says=None)
+        gone = source.candidates - source.left
+        parts = [(colour_of(source.name, names), source.left, "left"), ("lost", gone, f"rejected: {gone:,}")]
         rows.append(
             Row(
                 [
-                    source.name,
-                    source.kind,
+                    source.name if source.kind in ("", source.name) else f"{source.name} ({source.kind})",
                     source.license,
                     count(source.candidates),
                     *(count(flow.rows_out) for flow in flows),
                     percent(source.left, source.candidates),
-                    bar,
+                    stacked(parts, source.candidates, says=None),
                 ]
             )
         )
@@ -164,9 +175,9 @@ def sources(report: Report) -> Markup:
         candidates = sum(source.candidates for source in report.sources)
         left = sum(source.left for source in report.sources)
         total = [count(sum(flow.rows_out or 0 for flow in stage.sources.values())) for stage in stages]
-        rows.append(Row(["all", "", "", count(candidates), *total, percent(left, candidates), ""], "sum"))
+        rows.append(Row(["all", "", count(candidates), *total, percent(left, candidates), ""], "sum"))
     share = behind(report.last)
-    caption = f"Rows of each source after each stage; the bar is the share of its candidates that is left ({share})"
+    caption = f"Rows of each source after each stage; coloured is the share of its candidates that is left ({share})"
     return table(caption, columns, rows)
 
 
@@ -174,14 +185,14 @@ def reasons(report: Report) -> Markup:
     """Every reason, with its share of the rows that the stage got."""
     if not report.reasons:
         return Markup("")
-    columns = [Column("reason"), number("rows"), number("of the stage's rows"), Column("by source", "bar")]
+    columns = [Column("reason"), number("rows"), number("share"), Column("by source", "bar")]
     parts = [source_legend(report)] if report.sources else []
     for stage in report.stages:
         found = [reason for reason in report.reasons if reason.stage == stage.name]
         if not found:
             continue
         most = max(reason.rows for reason in found)
-        so_far = "" if stage.finished else " by its finished tasks so far"
+        so_far = "; share of the rows that it got" if stage.finished else " by its finished tasks so far"
         got = (stage.rows_in or 0) + stage.extra if stage.finished else 0
         rows = [
             [
@@ -192,7 +203,7 @@ def reasons(report: Report) -> Markup:
             ]
             for reason in found
         ]
-        caption = f"{stage.name}: {stage.rejected:,} rows rejected{so_far}"
+        caption = f"{stage.name}: {stage.rejected:,} {'row' if stage.rejected == 1 else 'rows'} rejected{so_far}"
         parts += [table(caption, columns, rows)]
     return joined(*parts)
 
@@ -209,7 +220,7 @@ def categories(report: Report) -> Markup:
     available = any(category.available is not None for category in report.categories)
     columns = [Column("category"), number("pairs"), number("share")]
     columns += [number("asked for")] if asked else []
-    columns += [number("could be had")] if available else []
+    columns += [number("available")] if available else []
     columns += [number("probability"), Column("by source", "bar")]
     total = sum(category.rows for category in report.categories)
     most = max(max(category.rows, category.asked or 0) for category in report.categories)

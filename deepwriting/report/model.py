@@ -247,6 +247,7 @@ class Search:
         refusals: why candidates were refused -> candidates.
         flags: what the filters noticed -> rows.
         kept: rows of the default config; ``None`` before the build.
+        published: source -> rows of the default config; empty before the build.
         drop_reasons: why rows are left out of it -> rows; a row may have several.
     """
 
@@ -262,6 +263,7 @@ class Search:
     refusals: dict[str, int]
     flags: dict[str, int]
     kept: int | None
+    published: dict[str, int]
     drop_reasons: dict[str, int]
 
 

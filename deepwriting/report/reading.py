@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import multiprocessing
 import os
 import zlib
@@ -10,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -19,8 +18,8 @@ from deepwriting.report.tally import Tally
 
 #: From here on other processes pay off (bytes, compressed): to start them takes about half a second.
 MANY_BYTES = 32 * 2**20
-#: Rows between two words about the progress.
-_ROWS_BETWEEN = 2_000
+#: Bytes that are decompressed at a time: Python's own reader of gzip files takes 8 kB, which costs a fifth of the time.
+_CHUNK_BYTES = 2**18
 #: Seconds between two looks at the other processes.
 _LOOK_SECONDS = 0.2
 
@@ -68,25 +67,41 @@ def read_part(part: Part, names: frozenset[str], tell: Callable[[int], None] | N
 def _documents(part: Part, tell: Callable[[int], None] | None) -> Iterator[Any]:
     number, told = 0, 0
     try:
-        with part.path.open("rb") as raw, gzip.open(raw, "rb") as lines:
-            for line in lines:
+        with part.path.open("rb") as raw:
+            for line in _lines(raw):
                 number += 1
                 yield orjson.loads(line)
-                if tell is not None and number % _ROWS_BETWEEN == 0:
+                if tell is not None and raw.tell() != told:
                     tell(raw.tell() - told)
                     told = raw.tell()
-            if tell is not None:
-                tell(raw.tell() - told)
     except FileNotFoundError as error:
         raise DamagedStageError(
             f"{part.path} is missing; stage {part.stage!r} counted {part.rows} rows in it"
         ) from error
     except orjson.JSONDecodeError as error:
         raise DamagedStageError(f"{part.path}, line {number}: not JSON ({error})") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error) as error:
         raise DamagedStageError(f"{part.path} is damaged after line {number} ({error})") from error
     except OSError as error:
         raise DamagedStageError(f"{part.path} cannot be read: {error}") from error
+
+
+def _lines(raw: BinaryIO) -> Iterator[bytes]:
+    """The lines of a gzip file, which may be several behind each other."""
+    stream, rest = zlib.decompressobj(zlib.MAX_WBITS | 16), b""
+    whole = True
+    while chunk := raw.read(_CHUNK_BYTES):
+        while chunk:
+            lines = (rest + stream.decompress(chunk)).split(b"\n")
+            rest = lines.pop()
+            yield from lines
+            whole, chunk = stream.eof, stream.unused_data
+            if whole:
+                stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    if rest:
+        yield rest
+    if not whole:
+        raise EOFError("the file ends too early")
 
 
 def read_parts(

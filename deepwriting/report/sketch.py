@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from typing import Any
 
-#: Values that are kept as they are.
+#: Values that are kept as they are; also how many are put into bins at a time.
 EXACT = 2_000
 #: One bin's upper edge over its lower one; quantiles are off by half of what it exceeds 1 by.
 GROWTH = 1.01
@@ -24,86 +24,64 @@ _STEP = math.log(GROWTH)
 class Sketch:
     """Count, mean, extremes, quantiles and histogram of the numbers that were added."""
 
-    __slots__ = ("bins", "count", "high", "low", "negative", "total", "values", "whole")
+    __slots__ = ("binned", "bins", "high", "low", "total", "values", "whole")
 
     def __init__(self) -> None:
-        self.count = 0
+        #: Every value so far, as long as they are few; later those that are not in bins yet.
+        self.values = array("d")
+        #: How many values are in bins.
+        self.binned = 0
         self.total = 0.0
         self.low = math.inf
         self.high = -math.inf
         self.whole = True
-        #: Every value, as long as they are few; ``None`` once they are many.
-        self.values: array[float] | None = array("d")
-        #: Bin index -> numbers above zero in it; zeros stand under ``None``.
-        self.bins: dict[int | None, int] = {}
-        #: The same for numbers below zero, by their size.
-        self.negative: dict[int | None, int] = {}
+        #: Bin -> count; below zero ``(-1, bin of the size)``, above it ``(1, bin)``, and ``(0, 0)`` for zero.
+        self.bins: dict[tuple[int, int], int] = {}
 
     def add(self, value: float) -> None:
-        """Count one number; what is not finite is left out."""
-        if not math.isfinite(value):
-            return
-        self.count += 1
-        self.total += value
-        if value < self.low:
-            self.low = value
-        if value > self.high:
-            self.high = value
-        if self.whole and value != int(value):
-            self.whole = False
-        if self.values is not None:
-            if len(self.values) < EXACT:
-                self.values.append(value)
-            else:
-                self.values = None
-        size = abs(value)
-        index = None if size < SMALLEST else math.ceil(math.log(min(size, LARGEST)) / _STEP)
-        bins = self.negative if value < 0 and index is not None else self.bins
-        bins[index] = bins.get(index, 0) + 1
+        """Count one number."""
+        self.values.append(value)
+        if len(self.values) > EXACT:
+            self._bin()
 
     def merge(self, other: Sketch) -> None:
         """Add the numbers of another sketch."""
-        self.count += other.count
-        self.total += other.total
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        self.whole = self.whole and other.whole
-        if self.values is not None and other.values is not None and self.count <= EXACT:
-            self.values.extend(other.values)
-        else:
-            self.values = None
-        for mine, theirs in ((self.bins, other.bins), (self.negative, other.negative)):
-            for index, count in theirs.items():
-                mine[index] = mine.get(index, 0) + count
+        if other.binned:
+            self._bin()
+            self.binned += other.binned
+            self.total += other.total
+            self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+            self.whole = self.whole and other.whole
+            for index, count in other.bins.items():
+                self.bins[index] = self.bins.get(index, 0) + count
+        self.values.extend(other.values)
+        if self.binned or len(self.values) > EXACT:
+            self._bin()
 
     @property
-    def mean(self) -> float:
-        """Arithmetic mean; exact."""
-        return self.total / self.count if self.count else math.nan
+    def count(self) -> int:
+        """How many numbers were added."""
+        return self.binned + len(self.values)
 
-    def quantile(self, share: float) -> float:
-        """The value below which a share of the numbers lies.
+    def summary(self, shares: tuple[float, ...]) -> tuple[float, float, float, list[float]]:
+        """Mean, smallest, largest, and the value below which each of some shares of the numbers lies.
 
         Args:
-            share: 0.5 for the median.
+            shares: 0.5 for the median.
 
         Returns:
-            The quantile: exact (interpolated) for few numbers, else within half a per cent; NaN without numbers.
+            Mean, smallest and largest are exact; quantiles are exact (interpolated) for few numbers, else within half a
+            per cent. NaN without numbers.
         """
         if not self.count:
-            return math.nan
-        position = share * (self.count - 1)
-        if self.values is not None:
+            return math.nan, math.nan, math.nan, [math.nan for _ in shares]
+        if not self.binned:
             ordered = sorted(self.values)
-            below = math.floor(position)
-            above = min(below + 1, self.count - 1)
-            return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
-        seen = 0
-        for value, count in self._ascending():
-            seen += count
-            if seen > position:
-                inside = min(max(value, self.low), self.high)
-                return round(inside) if self.whole else inside
-        return self.high
+            quantiles = [_interpolated(ordered, share) for share in shares]
+            return math.fsum(ordered) / len(ordered), ordered[0], ordered[-1], quantiles
+        self._bin()
+        quantiles = [self._quantile(share) for share in shares]
+        return self.total / self.binned, self.low, self.high, quantiles
 
     def histogram(self, per_decade: int) -> list[tuple[float, float, int]]:
         """Counts in bins that are equally wide on a logarithmic axis, for numbers of 1 and above.
@@ -112,28 +90,63 @@ class Sketch:
             per_decade: bins between a number and ten times that number; the edges are the same for all sketches.
 
         Returns:
-            ``(from, below, count)`` from the first bin with numbers to the last; numbers below 1 count in the first bin
-            that starts at 1.
+            ``(from, below, count)`` from the first bin with numbers to the last; numbers below 1 count in the bin that
+            starts at 1.
         """
+        if self.binned:
+            self._bin()
         counts: dict[int, int] = {}
-        exact = [(value, 1) for value in self.values] if self.values is not None else self._ascending()
-        for value, count in exact:
+        for value, count in self._ascending() if self.binned else [(value, 1) for value in self.values]:
             # The small addition keeps powers of ten in the bin that they begin.
             index = math.floor(math.log10(value) * per_decade + 1e-9) if value > 1 else 0
             counts[index] = counts.get(index, 0) + count
         if not counts:
             return []
-        edge = [10 ** (index / per_decade) for index in range(max(counts) + 2)]
-        return [(edge[i], edge[i + 1], counts.get(i, 0)) for i in range(min(counts), max(counts) + 1)]
+        edges = [10 ** (index / per_decade) for index in range(max(counts) + 2)]
+        return [(edges[i], edges[i + 1], counts.get(i, 0)) for i in range(min(counts), max(counts) + 1)]
 
-    def _ascending(self) -> Iterator[tuple[float, int]]:
+    def _bin(self) -> None:
+        """Put the values into bins."""
+        import numpy as np
+
+        if not self.values:
+            return
+        values = np.frombuffer(self.values, dtype=np.float64)
+        self.binned += len(values)
+        self.total += float(values.sum())
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        self.whole = self.whole and bool((values == np.floor(values)).all())
+        sizes = np.abs(values)
+        small = sizes < SMALLEST
+        signs = np.where(small, 0, np.sign(values)).astype(int)
+        clipped = np.clip(sizes, SMALLEST, LARGEST)
+        indices = np.where(small, 0, np.ceil(np.log(clipped) / _STEP)).astype(int)
+        found: Any = np.unique(np.stack([signs, indices], axis=1), axis=0, return_counts=True)
+        for (sign, index), count in zip(found[0].tolist(), found[1].tolist(), strict=True):
+            self.bins[sign, index] = self.bins.get((sign, index), 0) + count
+        del values, sizes  # the array cannot change while numpy looks at it
+        self.values = array("d")
+
+    def _quantile(self, share: float) -> float:
+        position, seen = share * (self.binned - 1), 0
+        for value, count in self._ascending():
+            seen += count
+            if seen > position:
+                inside = min(max(value, self.low), self.high)
+                return float(round(inside)) if self.whole else inside
+        return self.high
+
+    def _ascending(self) -> list[tuple[float, int]]:
         """Each bin's middle and its count, from the lowest."""
-        for index in sorted((i for i in self.negative if i is not None), reverse=True):
-            yield -_middle(index), self.negative[index]
-        if None in self.bins:
-            yield 0.0, self.bins[None]
-        for index in sorted(i for i in self.bins if i is not None):
-            yield _middle(index), self.bins[index]
+        ordered = sorted(self.bins, key=lambda bin_: (bin_[0], bin_[0] * bin_[1]))
+        return [(sign * _middle(index), self.bins[sign, index]) for sign, index in ordered]
+
+
+def _interpolated(ordered: list[float], share: float) -> float:
+    position = share * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
 def _middle(index: int) -> float:

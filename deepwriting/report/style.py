@@ -28,7 +28,7 @@ h3 { font-size: 1rem; margin: 1.75rem 0 .4rem; }
 p { margin: .4rem 0 .9rem; max-width: 46rem; }
 a { color: var(--now); }
 code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
-.lead { font-size: 1.1rem; margin: .5rem 0 0; }
+.lead { font-size: 1.1rem; margin: .5rem 0 0; max-width: none; }
 .about, footer { color: var(--muted); font-size: .875rem; }
 footer { margin-top: 3rem; padding-top: .75rem; border-top: 1px solid var(--line); }
 nav { margin: 1rem 0 0; font-size: .9rem; }
@@ -52,10 +52,11 @@ figcaption { color: var(--muted); font-size: .875rem; margin: .35rem 0 0; max-wi
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }
 .funnel {
   display: grid; grid-template-columns: minmax(6rem, max-content) 1fr max-content; gap: .2rem .9rem;
-  align-items: center;
+  align-items: center; grid-auto-flow: dense;
 }
-.funnel .what { font-weight: 600; overflow-wrap: anywhere; }
-.funnel .rows { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.funnel .what { grid-column: 1; font-weight: 600; overflow-wrap: anywhere; }
+.funnel .bar { grid-column: 2; }
+.funnel .rows { grid-column: 3; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .funnel .rows small { color: var(--muted); display: inline-block; min-width: 3.4em; }
 .funnel .why {
   grid-column: 2 / -1; color: var(--muted); font-size: .85rem; margin: 0 0 .7rem; max-width: none;
@@ -70,19 +71,21 @@ th, td {
   padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid var(--line);
 }
-table.wide tbody th[scope=row] { width: 22%; }
 th:last-child, td:last-child { padding-right: 0; }
-thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; }
+thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; white-space: normal; }
 tbody th { font-weight: 500; }
 tbody th[scope=rowgroup] { font-weight: 600; padding-top: .9rem; }
-td.n, th.n { text-align: right; }
-td.bar { width: 32%; min-width: 9rem; vertical-align: middle; }
+td.n, th.n { text-align: right; padding-left: .6rem; }
+.wide td.n, .wide th.n { width: 1%; }
+td.bar svg { min-width: 7rem; }
+td.bar { width: 40%; min-width: 9rem; vertical-align: middle; }
 td.text { overflow-wrap: anywhere; white-space: normal; min-width: 10rem; }
 tr.sum td, tr.sum th { font-weight: 600; }
 svg { display: block; overflow: visible; }
 svg text { font-size: 11px; fill: var(--muted); }
 svg text.tick { text-anchor: middle; }
 .grid { stroke: var(--line); } .axis { stroke: var(--muted); } .mark { stroke: var(--ink); stroke-width: 2; }
+.pair h3 { margin-top: 0; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0 2.5rem; }
 details { border-bottom: 1px solid var(--line); padding: .45rem 0; }
 summary { cursor: pointer; overflow-wrap: anywhere; }
@@ -100,9 +103,8 @@ details ul { margin: .4rem 0; padding-left: 1.2rem; font-size: .9rem; overflow-w
   body { padding: 1.25rem .9rem 3rem; }
   h1 { font-size: 1.4rem; }
   .funnel { grid-template-columns: 1fr max-content; }
-  .funnel .bar { grid-column: 1 / -1; grid-row: auto; }
-  .funnel .what { grid-column: 1; } .funnel .rows { grid-column: 2; }
-  .funnel .why { grid-column: 1 / -1; }
+  .funnel .rows { grid-column: 2; }
+  .funnel .bar, .funnel .why { grid-column: 1 / -1; }
 }
 @media print {
   body { max-width: none; padding: 0; }

@@ -24,6 +24,8 @@ from deepwriting.schema import REJECT, REJECT_DETAIL
 SAMPLES = 3
 #: Texts of samples are cut to this (characters).
 SAMPLE_CHARS = 300
+#: Details are compared by their beginnings (characters).
+DETAIL_CHARS = 200
 #: Different details of a reason that are told apart; a reason with more has details that differ from row to row.
 MAX_DETAILS = 200
 #: Different measures that are followed; further ones in the metadata are left out.
@@ -39,8 +41,11 @@ _PROVENANCE_MEASURES = ("score",)
 MASKED = "pii_masked"
 #: Numbers in the metadata that measure nothing, or are counted otherwise.
 _NOT_MEASURES = {"rollout", MASKED}
+#: What JSON's numbers become; a bool is none.
+_NUMBERS = {int, float}
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_SEGMENT = re.compile(r"[^\s/:,;()'\"]*\d[^\s/:,;()'\"]*")
+#: What differs from row to row: a quotation, or a word with a digit.
+_PARTICULAR = re.compile(r"(['\"“‘]).*?['\"”’](?!\w)|[^\s/:,;()'\"]*\d[^\s/:,;()'\"]*")
 
 
 @dataclass
@@ -82,7 +87,7 @@ class RowTally:
             if _is_number(probability := row.get("category_probability")):
                 self.probabilities.setdefault(name, Sketch()).add(probability)
         for name, value in row.items():
-            if _is_number(value) and name not in _NOT_MEASURES:
+            if value.__class__ in _NUMBERS and name not in _NOT_MEASURES:
                 self._measure(name, value)
         known = _provenance(row.get("provenance"))
         for name in _PROVENANCE_MEASURES:
@@ -213,7 +218,10 @@ class Tally:
             tally = self.rows[source] = RowTally()
         tally.add(document["text"], row)
         if reason := row.get(REJECT):
-            self.reasons.setdefault(str(reason), ReasonTally()).add(document, names)
+            found = self.reasons.get(reason)
+            if found is None:
+                found = self.reasons[str(reason)] = ReasonTally()
+            found.add(document, names)
 
     def merge(self, other: Tally) -> None:
         """Add another tally."""
@@ -235,8 +243,7 @@ def general(detail: str, names: frozenset[str] = frozenset()) -> str:
         detail: for example ``duplicate of wp/t3_1a2b``, which becomes ``duplicate of wp/…``.
         names: words to keep although they hold digits.
     """
-    detail = re.sub(r"(['\"“‘]).*?['\"”’](?!\w)", "…", detail)
-    return cut(_SEGMENT.sub(lambda match: _without_number(match[0], names), detail), 160)
+    return _PARTICULAR.sub(lambda match: "…" if match[1] else _without_number(match[0], names), detail[:DETAIL_CHARS])
 
 
 def _without_number(word: str, names: frozenset[str]) -> str:
@@ -259,7 +266,7 @@ def _provenance(provenance: object) -> dict[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return value.__class__ in _NUMBERS
 
 
 def _count(counter: Counter[str], value: str, times: int = 1) -> str:

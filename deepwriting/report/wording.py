@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from deepwriting.report.model import Report, Spread, Stage
+from deepwriting.report.model import Report, Spread
 
 #: Measure -> what to call it; others go by their own names.
 MEASURE_NAMES = {
-    "category_probability": "probability of the category",
-    "provenance.score": "score at the source (upvotes)",
+    "category_probability": "category probability",
+    "provenance.score": "score at the source",
 }
 #: Stage -> what its rows are called once they are through.
 ROWS_BEHIND = {"source": "pairs", "dedupe": "without duplicates", "select": "selected"}
@@ -40,7 +40,8 @@ def figure(value: float) -> str:
     size = abs(value)
     if size >= 100 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 1 else f"{value:.3f}"
+    digits = 1 if size >= 10 else 2 if size >= 0.1 else 3
+    return f"{value:.{digits}f}"
 
 
 def middle(spread: Spread | None) -> str:
@@ -88,10 +89,3 @@ def headline(report: Report) -> str:
 
 def _left(stage: str) -> str:
     return {"select": "selected", "dedupe": "left after deduplication"}.get(stage, "are pairs")
-
-
-def state(stage: Stage) -> str:
-    """A stage's state; of one that has not finished, how many rows are through."""
-    if stage.state in ("finished", "waiting"):
-        return stage.state
-    return f"{stage.state}, {stage.rows_out + stage.rejected:,} so far"
