@@ -98,10 +98,10 @@ def _lines(raw: BinaryIO) -> Iterator[bytes]:
             whole, chunk = stream.eof, stream.unused_data
             if whole:
                 stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    if rest:
-        yield rest
     if not whole:
         raise EOFError("the file ends too early")
+    if rest:
+        yield rest
 
 
 def read_parts(

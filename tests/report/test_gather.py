@@ -153,7 +153,7 @@ def test_an_unfinished_stage_shows_its_finished_tasks(run: RunFolder, write_stag
     dedupe = report.stage("dedupe")
     assert (dedupe.state, dedupe.rows_in, dedupe.rows_out, dedupe.rejected) == ("interrupted", 6, 2, 1)
     assert dedupe.sources == {"pairs": Flow(None, None, 1)}
-    assert (report.last, report.sources[0].left) == ("source", 6)
+    assert (report.last, report.sources[1].name, report.sources[1].left) == ("source", "pairs", 6)
     assert [reason.reason for reason in report.reasons] == ["duplicate_pair"]
     assert "Stage dedupe was interrupted or failed, and nobody works on it" in report.notes[0]
     with run.locked():
