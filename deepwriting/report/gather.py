@@ -8,6 +8,7 @@ separately. Of a stage that has not finished only its finished tasks are read; t
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -73,6 +74,7 @@ def gather(run: RunFolder, *, workers: int | None = None, watch: Callable[[int, 
         current = all(before.finished for before in known.values())
         folder = run.stage(stage.name)
         known[stage.name] = _known(folder) if current else Known(folder, None, {})
+    _check_handed_over(list(known.values()))
     configured = _configured(known["source"].record)
     last_pairs, last_rows = _last_finished(known, PAIR_STAGES), _last_finished(known, ROW_STAGES)
     parts = [part for name in known for part in _parts(known[name], name in (last_pairs or "source", last_rows))]
@@ -135,6 +137,19 @@ def _known(folder: StageFolder) -> Known:
                     f"but {folder.path / 'stage.json'} says {getattr(record.counts, what)}"
                 )
     return known
+
+
+def _check_handed_over(known: list[Known]) -> None:
+    """Whether each finished stage got the rows that the one before has left."""
+    for before, behind in itertools.pairwise(known):
+        if before.record is None or behind.record is None or not behind.finished:
+            continue
+        left, got = before.record.counts.rows_out, behind.record.counts.rows_in
+        if left != got:
+            raise DamagedStageError(
+                f"{behind.folder.path / 'stage.json'} says that {got} rows came in, "
+                f"but {before.folder.path / 'stage.json'} that {left} went on"
+            )
 
 
 def _last_finished(known: Mapping[str, Known], names: Iterable[str]) -> str:

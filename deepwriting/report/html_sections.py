@@ -21,7 +21,7 @@ _MOST_REASONS = 4
 #: Stages that never reject a row: a line of their own would repeat the one before.
 _AS_BEFORE = ("annotate", "build")
 #: Facts that have a section of their own, by stage.
-_TOLD_ELSEWHERE = {"select": ("categories",), "build": ("rows", "folder", "bytes")}
+_TOLD_ELSEWHERE = {"select": ("categories",), "build": ("rows", "folder", "bytes", "kept", "dropped_by_reason")}
 _CONDITIONS = (("no_thinking", "no thinking"), ("before", "before the search"), ("after", "after the search"))
 
 
