@@ -121,14 +121,11 @@ def selected(left: Mapping[str, RowTally], facts: Mapping[str, Any]) -> list[Cat
             sources.setdefault(name, Counter())[source] += count
         for name, sketch in left[source].probabilities.items():
             probabilities.setdefault(name, Sketch()).merge(sketch)
-    told = facts.get("categories", {})
-    told = told if isinstance(told, Mapping) else {}
+    told = _told(facts)
     known = [name for name in CATEGORIES if name in sources or name in told]
     found = []
     for name in [*known, *sorted(sources.keys() - set(CATEGORIES))]:
-        probability = spread(probabilities.get(name))
-        asked = told.get(name, {})
-        asked = asked if isinstance(asked, Mapping) else {}
+        probability, selection = spread(probabilities.get(name)), told.get(name, {})
         found.append(
             Category(
                 name=name,
@@ -136,18 +133,24 @@ def selected(left: Mapping[str, RowTally], facts: Mapping[str, Any]) -> list[Cat
                 rows=sources.get(name, Counter()).total(),
                 sources=ranked(sources.get(name, {})),
                 probability=probability.median if probability else None,
-                asked=_whole(asked, "asked", "target"),
-                available=_whole(asked, "available", "had"),
+                asked=_whole(selection.get("wanted")),
+                available=_whole(selection.get("available")),
+                why=str(selection.get("why", "")),
             )
         )
     return found
 
 
-def _whole(told: Mapping[str, Any], *names: str) -> int | None:
-    for name in names:
-        if isinstance(value := told.get(name), int):
-            return value
-    return None
+def _told(facts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What the selection tells of each category (deepwriting/select/report.py); nothing if it kept every pair."""
+    told = facts.get("categories")
+    if facts.get("pairs") is None or not isinstance(told, Mapping):
+        return {}
+    return {str(name): one for name, one in told.items() if isinstance(one, Mapping)}
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def masked(left: Mapping[str, RowTally], names: Sequence[str]) -> list[Masked]:

@@ -21,7 +21,7 @@ _MOST_REASONS = 4
 #: Stages that never reject a row: a line of their own would repeat the one before.
 _AS_BEFORE = ("annotate", "build")
 #: Facts that have a section of their own, by stage.
-_TOLD_ELSEWHERE = {"select": ("categories",), "build": ("rows", "folder", "bytes", "kept", "dropped_by_reason")}
+_TOLD_ELSEWHERE = {"select": ("categories", "cells"), "build": ("rows", "folder", "bytes", "kept", "dropped_by_reason")}
 _CONDITIONS = (("no_thinking", "no thinking"), ("before", "before the search"), ("after", "after the search"))
 
 
@@ -231,7 +231,10 @@ def categories(report: Report) -> Markup:
         share = percent(sum(category.rows for category in inside), total)
         rows.append(Row([f"{domain or 'other'} ({share})"]))
         for category in inside:
-            cells = [category.name, count(category.rows), percent(category.rows, total)]
+            short = (
+                joined(category.name, element("br"), element("small", category.why)) if category.why else category.name
+            )
+            cells = [short, count(category.rows), percent(category.rows, total)]
             cells += [count(category.asked)] if asked else []
             cells += [count(category.available)] if available else []
             cells.append(figure(category.probability) if category.probability is not None else "")
@@ -244,7 +247,18 @@ def categories(report: Report) -> Markup:
         f"{total:,} pairs in {sum(1 for category in report.categories if category.rows)} of the 25 categories. "
         f"Probability is the median of what the classifier gave the category.{mark}",
     )
-    return joined(about, source_legend(report), table("Selected pairs by category", columns, rows))
+    return joined(_asked(report), about, source_legend(report), table("Selected pairs by category", columns, rows))
+
+
+def _asked(report: Report) -> Markup:
+    """What the selection was asked for as a whole, and what it could choose from."""
+    facts = report.stage("select").facts
+    numbers = [value for name in ("pairs", "available", "chosen") if isinstance(value := facts.get(name), int)]
+    if len(numbers) < 3:
+        return Markup("")
+    asked, available, chosen = numbers
+    short = f" That is {asked - chosen:,} short; the table says where and why." if chosen < asked else ""
+    return element("p", f"Asked for {asked:,} pairs, {available:,} could be had, {chosen:,} were chosen.{short}")
 
 
 def languages(report: Report) -> Markup:
@@ -366,5 +380,5 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield key, ", ".join(map(str, value))
     elif isinstance(value, float | int) and not isinstance(value, bool):
         yield key, f"{value:,}" if isinstance(value, int) else figure(value)
-    else:
+    elif value is not None:
         yield key, str(value)

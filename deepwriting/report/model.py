@@ -194,6 +194,7 @@ class Category:
         probability: median probability of the category, where it was measured.
         asked: pairs that the recipe asked for; ``None`` if it did not.
         available: pairs that could be had; ``None`` if the selection did not tell.
+        why: why fewer were selected than asked for; empty if they were not.
     """
 
     name: str
@@ -203,6 +204,7 @@ class Category:
     probability: float | None
     asked: int | None = None
     available: int | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ th, td {
 th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--muted); font-weight: 500; vertical-align: bottom; white-space: normal; }
 tbody th { font-weight: 500; }
+tbody th small { color: var(--muted); font-weight: 400; white-space: normal; }
 tbody th[scope=rowgroup] { font-weight: 600; padding-top: .9rem; }
 td.n, th.n { text-align: right; padding-left: .6rem; }
 .wide td.n, .wide th.n { width: 1%; }

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -87,7 +87,7 @@ class RowTally:
             if _is_number(probability := row.get("category_probability")):
                 self.probabilities.setdefault(name, Sketch()).add(probability)
         for name, value in row.items():
-            if value.__class__ in _NUMBERS and name not in _NOT_MEASURES:
+            if type(value) in _NUMBERS and name not in _NOT_MEASURES:
                 self._measure(name, value)
         known = _provenance(row.get("provenance"))
         for name in _PROVENANCE_MEASURES:
@@ -265,8 +265,8 @@ def _provenance(provenance: object) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _is_number(value: object) -> bool:
-    return value.__class__ in _NUMBERS
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) in _NUMBERS
 
 
 def _count(counter: Counter[str], value: str, times: int = 1) -> str:

@@ -97,7 +97,20 @@ def whole_run(run: RunFolder, write_stage: Callable[..., None]) -> RunFolder:
     for row in kept:
         row.metadata |= {"category": "Essay Writing", "domain": "Artistic", "category_probability": 0.5}
     full = document("e", "pairs", "E" * 1000, reject="category_full")
-    facts = {"categories": {"Essay Writing": {"asked": 6, "available": 5}, "Poetry & Lyrics": {"asked": 2, "had": 0}}}
+    categories = {
+        "Essay Writing": {
+            "wanted": 6,
+            "available": 5,
+            "chosen": 4,
+            "shortfall": 2,
+            "why": "source_limits reached: pairs",
+        },
+        "Poetry & Lyrics": {"wanted": 2, "available": 0, "chosen": 0, "shortfall": 2, "why": "there are only 0"},
+    }
+    facts = {
+        "pairs": 8, "available": 5, "chosen": 4, "unclear": 0, "classified_by": {"fast": 3, "scorer": 2},
+        "categories": categories, "sources": {"pairs": {"available": 3, "chosen": 2, "limit": 2}},
+    }  # fmt: skip
     write_stage(run, "select", [kept[:1], [*kept[1:], full]], facts=facts)
     rows = [searched("a", 0.2), searched("a", 0.0, rollout=1), searched("b", 0.1), searched("c", 0.3)]
     short = document("d", "chats", reject="initial_one_segment")

@@ -73,6 +73,7 @@ def test_categories_measures_and_personal_details(whole_run: RunFolder) -> None:
     essays, poems = report.categories
     assert (essays.name, essays.rows, essays.sources) == ("Essay Writing", 4, {"chats": 2, "pairs": 2})
     assert (essays.probability, essays.asked, essays.available) == (0.5, 6, 5)
+    assert essays.why == "source_limits reached: pairs"
     assert (poems.name, poems.rows, poems.asked, poems.available) == ("Poetry & Lyrics", 0, 2, 0)
     found = {(measure.name, measure.source): measure.after for measure in report.measures}
     score = found["provenance.score", ""]

@@ -63,12 +63,15 @@ def test_whole_page(whole_run: RunFolder) -> None:
     page = Page(text)
     assert text.startswith('<!DOCTYPE html>\n<html lang="en">')
     sections = [attributes["id"] for attributes in page.all("section")]
-    expected = "funnel sources reasons samples lengths categories languages quality personal search"
+    expected = "funnel sources reasons samples lengths categories languages quality personal search told"
     assert sections == expected.split()
     assert [attributes["href"] for attributes in page.all("a")] == [f"#{name}" for name in sections]
     assert "4 of 10 candidates selected (40%), 4 rows searched, 3 published." in page.text
     for figure in ("malformed_json", "duplicate of pairs/…", "Essay Writing", "asked for", "email", "category_full"):
         assert figure in page.text
+    assert "Asked for 8 pairs, 5 could be had, 4 were chosen. That is 4 short" in page.text
+    assert "there are only 0" in page.text
+    assert "classified_by, fast" in page.text
     assert "/secret/place" not in text, "paths of sources are nobody's business"
 
 
