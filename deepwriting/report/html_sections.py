@@ -13,7 +13,7 @@ from deepwriting.report.charts import colour_of, legend, stacked
 from deepwriting.report.gather import PAIR_STAGES
 from deepwriting.report.html_tables import Column, Row, number, table
 from deepwriting.report.markup import Markup, element, joined
-from deepwriting.report.model import Flow, Reason, Report, Search, Stage
+from deepwriting.report.model import Flow, Reason, Report, Search, Source, Stage
 from deepwriting.report.wording import behind, count, figure, percent
 
 #: Reasons named below a bar of the funnel; the rest is summed up.
@@ -149,7 +149,7 @@ def sources(report: Report) -> Markup:
         Column("licence"),
         number("candidates"),
         *(number(behind(stage.name)) for stage in stages),
-        number("of candidates"),
+        number("left"),
         Column("", "bar"),
     ]
     nothing = Flow(0, 0, 0)
@@ -162,7 +162,7 @@ def sources(report: Report) -> Markup:
         rows.append(
             Row(
                 [
-                    source.name if source.kind in ("", source.name) else f"{source.name} ({source.kind})",
+                    _named(source),
                     source.license,
                     count(source.candidates),
                     *(count(flow.rows_out) for flow in flows),
@@ -179,6 +179,13 @@ def sources(report: Report) -> Markup:
     share = behind(report.last)
     caption = f"Rows of each source after each stage; coloured is the share of its candidates that is left ({share})"
     return table(caption, columns, rows)
+
+
+def _named(source: Source) -> Markup:
+    """A source's name, and its layout where that is called otherwise."""
+    if source.kind in ("", source.name):
+        return joined(source.name)
+    return joined(source.name, element("br"), element("small", source.kind))
 
 
 def reasons(report: Report) -> Markup:

@@ -40,7 +40,7 @@ def table(caption: str, columns: Sequence[Column], rows: Iterable[Row | Sequence
     """
     head = element("thead", element("tr", *(_heading(column) for column in columns)))
     body = element("tbody", *(_row(row if isinstance(row, Row) else Row(row), columns) for row in rows))
-    found = element("table", element("caption", caption), head, body, class_="wide" if wide else None)
+    found = element("table", element("caption", element("span", caption)), head, body, class_="wide" if wide else None)
     return element("div", found, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 
@@ -52,5 +52,9 @@ def _row(row: Row, columns: Sequence[Column]) -> Markup:
     if len(row.cells) == 1:
         return element("tr", element("th", row.cells[0], scope="rowgroup", colspan=len(columns)))
     first = element("th", row.cells[0], scope="row", class_=columns[0].class_)
-    rest = (element("td", cell, class_=column.class_) for cell, column in zip(row.cells[1:], columns[1:], strict=True))
+    rest = (
+        # A chart has no width of its own: its box keeps the room.
+        element("td", element("div", cell) if column.class_ == "bar" else cell, class_=column.class_)
+        for cell, column in zip(row.cells[1:], columns[1:], strict=True)
+    )
     return element("tr", joined(first, *rest), class_=row.class_)

@@ -19,7 +19,7 @@ STYLE = """
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body {
-  margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink);
+  margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 64rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif;
 }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
@@ -67,6 +67,7 @@ figcaption { color: var(--muted); font-size: .875rem; margin: .35rem 0 0; max-wi
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 table.wide { width: 100%; }
 caption { text-align: left; color: var(--muted); font-size: .875rem; padding-bottom: .3rem; }
+caption span { display: block; max-width: calc(100vw - 2rem); }
 th, td {
   padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid var(--line);
@@ -78,8 +79,8 @@ tbody th small { color: var(--muted); font-weight: 400; white-space: normal; }
 tbody th[scope=rowgroup] { font-weight: 600; padding-top: .9rem; }
 td.n, th.n { text-align: right; padding-left: .6rem; }
 .wide td.n, .wide th.n { width: 1%; }
-td.bar svg { min-width: 7rem; }
-td.bar { width: 40%; min-width: 9rem; vertical-align: middle; }
+td.bar { width: 40%; }
+td.bar div { display: grid; align-items: center; min-width: 8rem; min-height: 1.5em; }
 td.text { overflow-wrap: anywhere; white-space: normal; min-width: 10rem; }
 tr.sum td, tr.sum th { font-weight: 600; }
 svg { display: block; overflow: visible; }
