@@ -31,7 +31,7 @@ def report_view(report: Report, width: int) -> Group:
     wide = width >= ROOM_FOR_BARS
     parts: list[RenderableType] = [Text(headline(report), style="bold"), Text(report.run, style="dim")]
     parts += [_funnel(report, wide=wide)]
-    parts += [table for table in (_sources(report), _reasons(report.reasons), _lengths(report)) if table.row_count]
+    parts += [table for table in (_sources(report), _reasons(report), _lengths(report)) if table.row_count]
     parts += [
         table for table in (_categories(report, wide=wide), _measures(report), _masked(report)) if table.row_count
     ]
@@ -86,18 +86,24 @@ def _sources(report: Report) -> Table:
 _AS_BEFORE = ("annotate", "build")
 
 
-def _reasons(found: list[Reason]) -> Table:
-    table = plain_table("stage", "reason", "rows", "share", "sources", right=(2, 3), title="Why rows ended")
-    totals: dict[str, int] = {}
-    for reason in found:
-        totals[reason.stage] = totals.get(reason.stage, 0) + reason.rows
+def _reasons(report: Report) -> Table:
+    table = plain_table(
+        "stage",
+        "reason",
+        "rows",
+        "share",
+        "sources",
+        right=(2, 3),
+        title="Why rows ended (share of the rows that the stage got)",
+    )
+    got = {stage.name: (stage.rows_in or 0) + stage.extra for stage in report.stages if stage.finished}
     before = ""
-    for reason in found:
+    for reason in report.reasons:
         name = "" if reason.stage == before else reason.stage
         if name and before:
             table.add_section()
         before = reason.stage
-        share = percent(reason.rows, totals[reason.stage])
+        share = percent(reason.rows, got.get(reason.stage, 0))
         sources = _named(reason.sources) if len(reason.sources) > 1 else _only(reason.sources)
         table.add_row(name, reason.reason, count(reason.rows), share, sources)
         for detail in reason.details:

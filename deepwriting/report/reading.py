@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -142,6 +144,7 @@ def read_parts(
     found: dict[int, Tally] = {}
     # Large files first, so that no process is left alone with one at the end; summed in the given order, though.
     order = sorted(range(len(parts)), key=lambda index: -sizes[parts[index].path])
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(counter,))
@@ -154,6 +157,11 @@ def read_parts(
                 found[futures[future]] = future.result()
             if watch is not None:
                 watch(counter.value, total)
+    except BaseException:
+        # Whatever went wrong, nobody waits for the rest.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     for index, part in enumerate(parts):
@@ -172,6 +180,15 @@ _counter: Any = None
 def _begin(counter: Any) -> None:
     global _counter
     _counter = counter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _read_elsewhere(part: Part, names: frozenset[str]) -> Tally:
