@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Any
 
 #: Values that are kept as they are; also how many are put into bins at a time.
 EXACT = 2_000
@@ -19,6 +18,8 @@ GROWTH = 1.01
 SMALLEST = 1e-9
 LARGEST = 1e15
 _STEP = math.log(GROWTH)
+#: Added to the numbers of bins, so that they are above zero.
+_FIRST = 1 - math.floor(math.log(SMALLEST) / _STEP)
 
 
 class Sketch:
@@ -35,8 +36,8 @@ class Sketch:
         self.low = math.inf
         self.high = -math.inf
         self.whole = True
-        #: Bin -> count; below zero ``(-1, bin of the size)``, above it ``(1, bin)``, and ``(0, 0)`` for zero.
-        self.bins: dict[tuple[int, int], int] = {}
+        #: Bin -> count. Bins are numbered in the order of their values: 0 is zero, and -n is what n is, below zero.
+        self.bins: dict[int, int] = {}
 
     def add(self, value: float) -> None:
         """Count one number."""
@@ -117,14 +118,11 @@ class Sketch:
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         self.whole = self.whole and bool((values == np.floor(values)).all())
         sizes = np.abs(values)
-        small = sizes < SMALLEST
-        signs = np.where(small, 0, np.sign(values)).astype(int)
-        clipped = np.clip(sizes, SMALLEST, LARGEST)
-        indices = np.where(small, 0, np.ceil(np.log(clipped) / _STEP)).astype(int)
-        found: Any = np.unique(np.stack([signs, indices], axis=1), axis=0, return_counts=True)
-        for (sign, index), count in zip(found[0].tolist(), found[1].tolist(), strict=True):
-            self.bins[sign, index] = self.bins.get((sign, index), 0) + count
-        del values, sizes  # the array cannot change while numpy looks at it
+        numbers = np.ceil(np.log(np.clip(sizes, SMALLEST, LARGEST)) / _STEP).astype(int) + _FIRST
+        numbers = np.where(sizes < SMALLEST, 0, np.sign(values).astype(int) * numbers)
+        bins, counts = np.unique(numbers, return_counts=True)
+        for index, count in zip(bins.tolist(), counts.tolist(), strict=True):
+            self.bins[index] = self.bins.get(index, 0) + count
         self.values = array("d")
 
     def _quantile(self, share: float) -> float:
@@ -138,8 +136,7 @@ class Sketch:
 
     def _ascending(self) -> list[tuple[float, int]]:
         """Each bin's middle and its count, from the lowest."""
-        ordered = sorted(self.bins, key=lambda bin_: (bin_[0], bin_[0] * bin_[1]))
-        return [(sign * _middle(index), self.bins[sign, index]) for sign, index in ordered]
+        return [(_middle(index), self.bins[index]) for index in sorted(self.bins)]
 
 
 def _interpolated(ordered: list[float], share: float) -> float:
@@ -151,4 +148,4 @@ def _interpolated(ordered: list[float], share: float) -> float:
 
 def _middle(index: int) -> float:
     """The value of a bin that is off by the least: the harmonic middle of its edges."""
-    return 2 * GROWTH**index / (1 + GROWTH)
+    return math.copysign(2 * GROWTH ** (abs(index) - _FIRST) / (1 + GROWTH), index) if index else 0.0

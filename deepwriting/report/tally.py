@@ -45,7 +45,9 @@ _NOT_MEASURES = {"rollout", MASKED}
 _NUMBERS = {int, float}
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 #: What differs from row to row: a quotation, or a word with a digit.
-_PARTICULAR = re.compile(r"(['\"“‘]).*?['\"”’](?!\w)|[^\s/:,;()'\"]*\d[^\s/:,;()'\"]*")
+_PARTICULAR = re.compile(
+    r"""(['"“‘]).*?['"”’](?!\w)|(?<![^\s/:,;()'"])[^\s/:,;()'"\d]*+\d[^\s/:,;()'"]*""",
+)
 
 
 @dataclass
