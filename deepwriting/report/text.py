@@ -46,4 +46,5 @@ def _shown(match: re.Match[str]) -> str:
         return chr(_PICTURES + code)
     if code == _DELETE:
         return "␡"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+    # Brackets turn with the text around them, which a backslash does not.
+    return f"⟨U+{code:04X}⟩"

@@ -112,7 +112,7 @@ def test_hostile_text_is_shown_as_text(hostile_run: RunFolder) -> None:
     text = render(gather(hostile_run))
     page = Page(text)
     assert "<script>alert(1)</script>" in page.text
-    assert "\\u202e␛[2J" in page.text
+    assert "⟨U+202E⟩␛[2J" in page.text
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
     assert len(text) < 60_000, "giant texts are cut"
     assert "nested, 2, deep" in page.text

@@ -12,11 +12,11 @@ from deepwriting.report.text import cut, visible
     [
         ("\x1b[2J\x07", "␛[2J␇"),
         ("a\r\n\t b", "a b"),
-        ("\u202eevil\u2066", "\\u202eevil\\u2066"),
-        ("zero\u200bwidth\ufeff", "zero\\u200bwidth\\ufeff"),
-        ("\x7f\x85\x9b", "␡\\u0085\\u009b"),
-        ("\ud800", "\\ud800"),
-        ("tag\U000e0041", "tag\\U000e0041"),
+        ("\u202eevil\u2066", "⟨U+202E⟩evil⟨U+2066⟩"),
+        ("zero\u200bwidth\ufeff", "zero⟨U+200B⟩width⟨U+FEFF⟩"),
+        ("\x7f\x85\x9b", "␡⟨U+0085⟩⟨U+009B⟩"),
+        ("\ud800", "⟨U+D800⟩"),
+        ("tag\U000e0041", "tag⟨U+E0041⟩"),
         ("مرحبا 写 👩\u200d🚀 e\u0301", "مرحبا 写 👩\u200d🚀 e\u0301"),
     ],
 )
