@@ -8,6 +8,7 @@
     │   ├── StageChangedError                       the recipe changed under a stage that has results
     │   ├── StageMissingError                       an earlier stage has not finished
     │   ├── CountsError                             rows in != rows out + rejects
+    │   ├── DamagedStageError                       a file of a stage is missing or cannot be read
     │   ├── JournalError                            a journal that belongs to another configuration
     │   ├── RunLockedError                          another process works on the same run
     │   ├── StageOrderError                         stages asked for in an impossible order
@@ -57,6 +58,10 @@ class StageMissingError(RunError):
 
 class CountsError(RunError):
     """A stage lost or invented rows: rows in differ from rows out plus rejects."""
+
+
+class DamagedStageError(RunError):
+    """A file that a stage has left is missing, damaged, or holds other rows than the stage counted."""
 
 
 class JournalError(RunError):

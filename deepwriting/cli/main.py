@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "write a commented recipe to start from",
     "plan": "forecast tokens, time and cost of a run",
     "recipes": "list the bundled recipes",
+    "report": "show the funnel from raw rows to selected pairs, with every reason",
     "run": "run a recipe, whole or in part",
     "show": "show one row: query, thinking before and after, answer, scores",
     "status": "show where a run stands",
