@@ -17,6 +17,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.writers.jsonl import JsonlWriter
 from xxhash import xxh3_64_intdigest
 
+from deepwriting.errors import SourceError
 from deepwriting.schema import is_rejected
 from deepwriting.select.released import ReleasedPairs
 from deepwriting.select.shards import RELEASED, read_shard, released_number, shards_of_task
@@ -143,9 +144,12 @@ class TableOfRows(PipelineStep):
             return
         with JsonlWriter(str(self.work / "released")) as copies:
             for reader in self.readers:
-                for doc in reader.run(None, rank, world_size):
-                    if is_rejected(doc.metadata):
-                        self.stat_update("unreadable_released_rows")
-                    else:
-                        copies.write(doc, rank)
-                        self.stat_update("released_rows")
+                try:
+                    for doc in reader.run(None, rank, world_size):
+                        if is_rejected(doc.metadata):
+                            self.stat_update("unreadable_released_rows")
+                        else:
+                            copies.write(doc, rank)
+                            self.stat_update("released_rows")
+                except SourceError as error:
+                    raise SourceError(f"dedupe.earlier_release: {error}") from error

@@ -57,7 +57,7 @@ class ReleasedPairs(PairReader):
                     unreadable = doc.metadata.get("reject_detail")
                 yield doc
             if unreadable and not readable:
-                raise SourceError(f"earlier_release {self.path!r}: no row of {file!r} is a pair ({unreadable})")
+                raise SourceError(f"no row of {file!r} in {self.path!r} is a pair: {unreadable}")
 
     def _read(self, location: str, record: dict[str, Any]) -> Document:
         if "query" in record and "answer" in record:

@@ -62,12 +62,15 @@ def test_rows_that_are_no_pairs_are_told_apart(tmp_path: Path) -> None:
 
 def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
     path = table(tmp_path / "x.parquet", [{"text": "t"}, {"text": "u"}])
-    with pytest.raises(
-        SourceError, match=r"earlier_release .*x.parquet.*: no row of 'x.parquet' is a pair .*found text"
-    ):
+    with pytest.raises(SourceError, match=r"no row of 'x.parquet' in .* is a pair: neither query .*found text"):
         read(path)
     with pytest.raises(SourceError, match="does not exist"):
         read(tmp_path / "nowhere")
+
+
+def test_a_release_that_is_not_there_stops_the_stage(tmp_path: Path, deduped: Any, row: Any) -> None:
+    with pytest.raises(SourceError, match=r"dedupe.earlier_release: source path '.*v0' does not exist"):
+        deduped(tmp_path, [[row("own", "1", "q", "a")]], earlier_release=[str(tmp_path / "v0")])
 
 
 @pytest.mark.parametrize("tasks", [1, 3])
