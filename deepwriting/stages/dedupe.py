@@ -1,4 +1,4 @@
-"""dedupe: duplicates out (paper, section 2.3.1).
+"""dedupe: duplicates out, and what a benchmark asks for (paper, section 2.3.1).
 
     rows         N tasks   what has to be known of every row; copies of what was released before
     equal        1 task    order of all rows, equal pairs, source ids and answers
@@ -30,12 +30,18 @@ class DedupeStage(Stage):
     """Keeps one of equal and nearly equal pairs."""
 
     name = "dedupe"
-    title = "remove duplicates"
+    title = "remove duplicates and benchmark queries"
     version = 2
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        """What counts as a duplicate, and the order of the sources, which decides what stays."""
-        return {"dedupe": recipe.dedupe.model_dump(), "sources": [source.label for source in recipe.sources]}
+        """What counts as a duplicate, the order of the sources, which decides what stays, and the benchmarks."""
+        from deepwriting.select.decontaminate import decontamination_settings
+
+        return {
+            "dedupe": recipe.dedupe.model_dump(),
+            "sources": [source.label for source in recipe.sources],
+            "decontaminate": decontamination_settings(recipe.decontaminate),
+        }
 
     def phases(self, context: StageContext) -> Iterator[Phase]:
         """From the table of rows to the verdicts, and their application."""
@@ -66,11 +72,13 @@ class DedupeStage(Stage):
         yield Phase("", self.last_steps(context), tasks)  # its logs are the stage's own
 
     def last_steps(self, context: StageContext) -> list[PipelineStep]:
-        """The steps of the last phase: rows with verdicts, whatever looks at the rows that are left, writer."""
+        """The steps of the last phase: rows with verdicts, the benchmarks' look at those that are left, writer."""
+        from deepwriting.select.decontaminate import Decontaminate
         from deepwriting.select.verdicts import ApplyVerdicts
 
         source, folder = context.run.stage("source").shards, context.run.stage(self.name)
-        return [ApplyVerdicts(source, folder.work), WriteShard(str(folder.path))]
+        decontaminate = Decontaminate(context.recipe.decontaminate)
+        return [ApplyVerdicts(source, folder.work), decontaminate, WriteShard(str(folder.path))]
 
     def facts(self, context: StageContext) -> dict[str, Any]:
         """How many released rows the pairs were compared with."""
