@@ -79,8 +79,8 @@ class GutenbergBook(PairReader):
             target_chars = max(min(DEFAULT_TARGET_CHARS, max_chars), min_chars)
         if not min_chars <= target_chars <= max_chars:
             raise SourceError(
-                f"target_chars is {target_chars}; needed: "
-                f"min_chars {min_chars} <= target_chars <= max_chars {max_chars}"
+                f"target_chars is {target_chars}; "
+                f"needed: min_chars {min_chars} <= target_chars <= max_chars {max_chars}"
             )
         self.limits = Limits(target_chars, min_chars, max_chars)
         self.emphasis = emphasis

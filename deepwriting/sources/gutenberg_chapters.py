@@ -118,15 +118,21 @@ def sections(blocks: list[Block]) -> list[Section]:
 
 def _without_index(blocks: list[Block]) -> list[Block]:
     """Drop an index: from its heading to the next chapter's, if what stands between is full of page numbers."""
-    for at, block in enumerate(blocks):
-        if not _INDEX.match(block.text.strip()):
+    heads = [at for at, block in enumerate(blocks) if _INDEX.match(block.text.strip())]
+    kept: list[Block] = []
+    done = 0
+    for at in heads:
+        if at < done:
             continue
-        end = next((i for i in range(at + 1, len(blocks)) if is_heading(blocks[i].text)), len(blocks))
+        end = at + 1
+        while end < len(blocks) and not is_heading(blocks[end].text) and not _INDEX.match(blocks[end].text.strip()):
+            end += 1
         text = " ".join(entry.text for entry in blocks[at + 1 : end])
         words = len(text.split())
         if words and len(re.findall(r"\b[0-9]{1,4}\b", text)) / words >= _INDEX_NUMBERS:
-            return [*blocks[:at], *_without_index(blocks[end:])]
-    return blocks
+            kept += blocks[done:at]
+            done = end
+    return kept + blocks[done:]
 
 
 def is_heading(text: str) -> bool:

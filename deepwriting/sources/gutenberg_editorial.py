@@ -147,19 +147,19 @@ def without_transcriber_notes(body: str) -> str:
     for at in range(0, len(pieces), 2):
         if at in dropped or not _TRANSCRIBER_HEADING.match(pieces[at]):
             continue
-        last = _note_end(pieces, at)
         begin = ends[at] - len(pieces[at])
         near = begin < max(_NOTE_SHARE * len(body), _NOTE_CHARS) or begin > (1 - _NOTE_SHARE) * len(body) - _NOTE_CHARS
-        if near and ends[last] - begin <= _NOTE_CHARS:
+        if near and ends[last := _note_end(pieces, at)] - begin <= _NOTE_CHARS:
             dropped.update(range(at, last + 2))
     return "".join(piece for at, piece in enumerate(pieces) if at not in dropped)
 
 
 def _note_end(pieces: list[str], at: int) -> int:
-    """The last paragraph of a note: what follows stands behind two blank lines or more."""
-    last = at
-    while last + 2 < len(pieces) and (last == at or pieces[last + 1].count("\n") < 3):
+    """The last paragraph of a note, as far as it may reach: what follows stands behind two blank lines or more."""
+    last, length = at, 0
+    while last + 2 < len(pieces) and (last == at or pieces[last + 1].count("\n") < 3) and length <= _NOTE_CHARS:
         last += 2
+        length += len(pieces[last])
     return last
 
 

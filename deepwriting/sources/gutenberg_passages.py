@@ -86,13 +86,15 @@ def _parts(blocks: list[Block], limits: Limits) -> list[list[Block]]:
     best = np.zeros(len(blocks) + 1, dtype=np.int64)
     cut = np.zeros(len(blocks) + 1, dtype=np.int64)
     bonus = (limits.target // _BREAK_SHARE) ** 2
+    firsts = np.searchsorted(ends, ends - limits.most - len(_GAP), side="left").tolist()
+    latest = (ends - limits.least - len(_GAP)).tolist()
     for end in range(1, len(blocks) + 1):
         # A part of several paragraphs is no longer than allowed; a single one may be.
-        first = int(np.searchsorted(ends, ends[end] - limits.most - len(_GAP), side="left"))
-        least = min(max(first, 0), end - 1)
-        sizes = ends[end] - ends[least:end] - len(_GAP)
-        costs = best[least:end] + (sizes - limits.target) ** 2 + np.where(sizes < limits.least, _TOO_SHORT, 0)
-        choice = int(np.argmin(costs))
+        least = min(firsts[end], end - 1)
+        begins = ends[least:end]
+        costs = (begins + (limits.target + len(_GAP) - ends[end])) ** 2 + best[least:end]
+        costs[begins > latest[end]] += _TOO_SHORT
+        choice = int(costs.argmin())
         at_break = SCENE_BREAK in (blocks[end - 1].text, blocks[end].text if end < len(blocks) else "")
         best[end] = costs[choice] - (bonus if at_break else 0)
         cut[end] = least + choice

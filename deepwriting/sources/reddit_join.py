@@ -7,7 +7,7 @@ if it is killed.
 
 Why SQLite (``benchmarks/reddit_join.py``): looking prompts up one by one keeps the dump's order, writes no story to
 disk unless it has to wait, and lets a ``limit`` end the reading. Files of hash buckets cost about a third of the time
-but do none of that; DuckDB takes longer and five times the memory.
+but do none of that; DuckDB takes longer and several times the memory.
 
     submissions → PromptStore.add          comments → PromptStore.get → pair → best_stories → pairs in the dump's order
 """
