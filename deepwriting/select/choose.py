@@ -47,7 +47,7 @@ class Plan:
 class Choose(PipelineStep):
     """Reads the tables of all shards, decides, and writes verdicts and a report; yields nothing. Runs as one task.
 
-    It keeps about 80 bytes a pair in memory, in arrays.
+    It keeps about 150 bytes a pair in memory, in arrays (measured at a million pairs).
 
     Args:
         shards: folder of the shards that were classified.
