@@ -133,7 +133,7 @@ class Dirt:
             paragraph = self.texts.answer(row.language, 50)
             row.answer = "\n\n".join([paragraph] * rng.randint(5, 12))
         elif row.kind == "refusal":
-            row.answer = rng.choice(words.REFUSALS)
+            row.answer = f"{rng.choice(words.REFUSALS)} You might try this instead: {self.texts.title()}"
         elif row.kind == "other_language":
             row.language = rng.choice(sorted(words.OTHERS))
             row.answer = self.texts.answer(row.language)
