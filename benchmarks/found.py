@@ -14,7 +14,9 @@ from deepwriting.schema import REJECT
 from deepwriting.stages.rows import stage_documents
 
 #: Rows that duplicate another one of their source.
-DUPLICATES = ("exact_duplicate", "same_answer", "near_duplicate")
+DUPLICATES = ("exact_duplicate", "same_answer", "near_duplicate, 0.8 or more", "near_duplicate, below 0.8")
+#: Near-duplicates count apart from this similarity on, the default of ``dedupe.answer_similarity``.
+ALIKE = 0.8
 #: Personal data, by the kinds that are planted.
 PERSONAL = ("email", "phone", "ip", "card", "handle")
 #: What no repaired text holds.
@@ -24,7 +26,9 @@ REJECTED: dict[str, Callable[[str, str], bool]] = {
     "contamination": lambda stage, reason: reason == "contaminated",
     "refusal": lambda stage, reason: reason == "refusal",
     "repetition": lambda stage, reason: stage == "source" and reason.startswith(("repeat", "duplicate")),
-    "symbols": lambda stage, reason: reason in ("few_letters", "many_hashes", "many_ellipses", "odd_word_length"),
+    "symbols": lambda stage, reason: (
+        reason in ("few_letters", "too_few_words", "many_hashes", "many_ellipses", "odd_word_length")
+    ),
     "other_language": lambda stage, reason: "language" in reason,
     "foreign": lambda stage, reason: "language" in reason,
     "not_writing": lambda stage, reason: reason == "not_a_writing_request",
@@ -55,6 +59,8 @@ def found(run: RunFolder, truth: Path) -> list[dict[str, Any]]:
     with truth.open("rb") as lines:
         for line in lines:
             row = orjson.loads(line)
+            if row["kind"] == "near_duplicate":
+                row["kind"] += f", {ALIKE} or more" if row["similarity"] >= ALIKE else f", below {ALIKE}"
             planted[row["source"], row["id"]] = row
     originals = {(row["source"], row["of"]) for row in planted.values() if "of" in row}
     rejected: dict[Key, tuple[str, str]] = {}
@@ -130,13 +136,13 @@ def _duplicates(
     rejected: dict[Key, tuple[str, str]],
     reasons: Counter[tuple[str, str]],
 ) -> dict[str, Any]:
-    """Of a row and its original one has to go; for which reason of the dedupe stage does not matter."""
+    """Of a row and its original one has to go as a duplicate, of whatever kind."""
     could = hit = 0
     why: Counter[str] = Counter()
     keys = [(key, (key[0], row["of"])) for key, row in planted.items() if row["kind"] == kind]
     for key, original in keys:
         ends = [rejected[one] for one in (key, original) if one in rejected]
-        for_this = [reason for stage, reason in ends if stage == "dedupe" and "contaminated" not in reason]
+        for_this = [reason for stage, reason in ends if stage == "dedupe" and "duplicate" in reason]
         if for_this or not ends:
             could += 1
         if for_this:

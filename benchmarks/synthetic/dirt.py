@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synthetic import words
-from synthetic.text import Texts
+from synthetic.text import Texts, similarity
 
 #: Share of rows with each kind of dirt. Reddit's dumps and chats have most of it in about this order of magnitude; what
 #: matters here is that every kind is there often enough to be counted.
 RATES: dict[str, float] = {
     "exact_duplicate": 0.02,     # the same query and answer again
     "same_answer": 0.01,         # the same answer to another query
-    "near_duplicate": 0.03,      # 5 to 15 % of an answer's words changed
+    "near_duplicate": 0.03,      # up to 15 % of an answer's words changed, scattered or in one passage
     "near_query": 0.01,          # one word of a query changed, another answer
     "email": 0.004, "phone": 0.004, "ip": 0.004, "card": 0.004, "handle": 0.004,
     "mojibake": 0.01,
@@ -118,21 +118,22 @@ class Dirt:
             elif row.kind == "same_answer":
                 row.answer = first.answer
             elif row.kind == "near_duplicate":
-                share = rng.uniform(0.05, 0.15)
-                row.answer, row.fact["share"] = self.texts.changed(first.answer, share), round(share, 3)
+                change = self.texts.changed if rng.random() < 0.5 else self.texts.reworked
+                row.answer = change(first.answer, rng.uniform(0.005, 0.15))
+                row.fact["similarity"] = round(similarity(first.answer, row.answer), 3)
             else:
                 row.query = self.texts.changed(first.query, 1e-9)
         elif row.kind in _PII:
             row.fact = {"value": _personal(row.kind, rng)}
             row.answer += "\n\n" + _PII[row.kind].format(row.fact["value"])
         elif row.kind == "mojibake":
-            good = f"It was the {rng.choice(words.NOUNS)}’s fault — “entirely”, as the café owner said."
-            row.answer = good.encode().decode("cp1252", errors="ignore") + " " + row.answer
+            good = f"It was the {rng.choice(words.NOUNS)}’s fault — that’s what the café owner’s friends said."
+            row.answer = good.encode().decode("cp1252") + " " + row.answer
         elif row.kind == "repetition":
             paragraph = self.texts.answer(row.language, 50)
             row.answer = "\n\n".join([paragraph] * rng.randint(5, 12))
         elif row.kind == "refusal":
-            row.answer = rng.choice(words.REFUSALS)
+            row.answer = f"{rng.choice(words.REFUSALS)} You might try this instead: {self.texts.title()}"
         elif row.kind == "other_language":
             row.language = rng.choice(sorted(words.OTHERS))
             row.answer = self.texts.answer(row.language)
@@ -157,7 +158,7 @@ def _personal(kind: str, rng: random.Random) -> str:
     if kind == "email":
         return f"{first}.{last}{rng.randint(1, 999)}@example-mail.org"
     if kind == "phone":
-        return f"+1 {rng.choice((212, 415, 617, 312))}-555-{rng.randint(100, 199):04d}"
+        return f"+1 {rng.choice((212, 415, 617, 312))}-{rng.randint(620, 899)}-{rng.randint(1000, 9999)}"
     if kind == "ip":
         return f"{rng.choice((81, 85, 93, 178))}." + ".".join(str(rng.randint(1, 250)) for _ in range(3))
     return _card(rng) if kind == "card" else f"@{first}_{last}{rng.randint(10, 9999)}"

@@ -10,6 +10,7 @@ import math
 import random
 from dataclasses import dataclass
 
+from deepwriting.metrics.units import units
 from synthetic import words
 
 #: Sentences in the English pool; the other pools are smaller, as fewer texts draw from them.
@@ -70,6 +71,14 @@ class Filled:
         forms, nouns, verbs = words.OTHERS[language]
         parts = self.rng.choice(forms).split("{")
         return parts[0] + "".join(self.rng.choice(nouns if p[0] == "n" else verbs) + p[2:] for p in parts[1:])
+
+
+def similarity(first: str, second: str) -> float:
+    """Jaccard similarity of two texts' shingles of five words (or Chinese characters)."""
+    one, other = (
+        set(zip(*(found[start:] for start in range(5)), strict=False)) for found in (units(first), units(second))
+    )
+    return len(one & other) / max(1, len(one | other))
 
 
 class Texts:
@@ -135,6 +144,15 @@ class Texts:
         """What people ask that asks for no text."""
         form = self.rng.choice(words.OTHER_REQUESTS).replace("{k}", str(self.rng.randint(2, 900)))
         return self.fill.english(form)
+
+    def reworked(self, text: str, share: float) -> str:
+        """A text with a passage of a share of its words (or Chinese characters) replaced by another one."""
+        rng, chinese = self.rng, " " not in text[:200]
+        parts, joiner = (list(text), "") if chinese else (text.split(" "), " ")
+        count = max(1, round(share * len(parts)))
+        begin = rng.randrange(len(parts) - count + 1)
+        other = rng.choice(self.chinese if chinese else self.english)
+        return joiner.join([*parts[:begin], other, *parts[begin + count :]])
 
     def changed(self, text: str, share: float) -> str:
         """A text with a share of its words (or Chinese characters) replaced."""

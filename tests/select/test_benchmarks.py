@@ -13,7 +13,7 @@ from deepwriting.errors import SourceError
 from deepwriting.sections.decontaminate import BenchmarkSection
 from deepwriting.select.benchmarks import benchmark_digest, read_benchmark
 
-SHARED = Path(os.environ.get("DEEPWRITING_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+SHARED = Path(os.environ.get("DEEPWRITING_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 REAL = SHARED / "data" / "benchmarks"
 QUESTION = "Why do harbour cats sleep on coiled ropes?"
 

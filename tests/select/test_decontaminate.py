@@ -15,7 +15,7 @@ from deepwriting.recipe import parse_recipe
 from deepwriting.sections.decontaminate import DecontaminateSection
 from deepwriting.select.decontaminate import Decontaminate, decontamination_settings
 
-SHARED = Path(os.environ.get("DEEPWRITING_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+SHARED = Path(os.environ.get("DEEPWRITING_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 REAL = SHARED / "data" / "benchmarks"
 ASKED = "Describe how a ferry pilot learned to read the currents of a river that changes its bed every spring."
 ANSWER = "He went out with his uncle before dawn and drew what he saw on the back of old tickets."
