@@ -6,7 +6,11 @@ import re
 
 from datatrove.data import Document
 
+<<<<<<< HEAD
 from deepwriting.schema import GIVEN_THINKING, normalise, pair_id
+=======
+from deepwriting.schema import is_rejected, normalise, pair_id
+>>>>>>> clean
 from deepwriting.steps import REJECT_TEXT_LIMIT, Annotator, reject
 
 #: Control characters that no text needs: C0 without tab, newline and carriage return, DEL, and the C1 range.
@@ -41,6 +45,34 @@ def language_of(text: str) -> str | None:
     if len(_HAN.findall(text)) / letters >= HAN_SHARE:
         return "zh"
     return "en" if len(_LATIN.findall(text)) / letters >= LATIN_SHARE else None
+
+
+class RejectGiants(Annotator):
+    """Rejects pairs that are too long to be used before anything reads the whole of them; keeps their beginning.
+
+    Reasons: ``giant_answer``, ``giant_query``.
+
+    Args:
+        max_answer_chars: longer solutions are rejected (characters).
+        max_query_chars: longer queries are rejected (characters).
+    """
+
+    name = "✔ Length"
+
+    def __init__(self, *, max_answer_chars: int, max_query_chars: int):
+        super().__init__()
+        self.max_answer_chars = max_answer_chars
+        self.max_query_chars = max_query_chars
+
+    def annotate(self, doc: Document) -> None:
+        """Check one pair, with or without a query."""
+        query = doc.metadata.get("query") or ""
+        for name, text, limit in (("query", query, self.max_query_chars), ("answer", doc.text, self.max_answer_chars)):
+            if len(text) > limit and text.strip():
+                reject(doc, f"giant_{name}", f"{len(text)} characters, {limit} are allowed")
+        if is_rejected(doc.metadata):
+            doc.text = doc.text[:REJECT_TEXT_LIMIT]
+            doc.metadata["query"] = query[:REJECT_TEXT_LIMIT]
 
 
 class CheckPair(Annotator):

@@ -51,6 +51,7 @@ class DedupeStage(Stage):
         from deepwriting.select.near import Pairs, Shingle, Sign, View, cluster_steps
         from deepwriting.select.verdicts import Judge
 
+        last = self.last_steps(context)  # before all work: a benchmark that is not there is refused at once
         settings, tasks = context.recipe.dedupe, self.tasks(context.recipe)
         source, work = context.run.stage("source").shards, context.run.stage(self.name).work
         labels = [section.label for section in context.recipe.sources]
@@ -69,7 +70,7 @@ class DedupeStage(Stage):
             yield Phase("clusters", cluster_steps(work, views, *hashes), 1)
             yield Phase("shingles", [Shingle(source, work, views)], tasks)
         yield Phase("verdicts", [Judge(work, views, settings.max_answers_per_query)], 1)
-        yield Phase("", self.last_steps(context), tasks)  # its logs are the stage's own
+        yield Phase("", last, tasks)  # its logs are the stage's own
 
     def last_steps(self, context: StageContext) -> list[PipelineStep]:
         """The steps of the last phase: rows with verdicts, the benchmarks' look at those that are left, writer."""

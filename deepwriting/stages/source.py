@@ -12,7 +12,7 @@ from deepwriting.cleaning.requests import WritingRequests
 from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.sources import SOURCE_KINDS
-from deepwriting.sources.check import CheckPair
+from deepwriting.sources.check import CheckPair, RejectGiants
 from deepwriting.sources.write_query import WriteQuery
 from deepwriting.stages.base import SimpleStage, StageContext
 from deepwriting.stages.writer import WriteShard
@@ -77,9 +77,12 @@ class SourceStage(SimpleStage):
             prompts=recipe.search.prompts,
             concurrency=recipe.search.concurrency,
         )
+        giants = RejectGiants(
+            max_answer_chars=recipe.pairs.max_answer_chars, max_query_chars=recipe.pairs.max_query_chars
+        )
         clean = cleaning_steps(recipe.cleaning_by_source)
         writer = WriteShard(str(context.run.stage(self.name).path))
-        return [*readers, *clean, requests, write_query, check, writer]
+        return [*readers, giants, *clean, requests, write_query, check, writer]
 
     @staticmethod
     def _cleaning(recipe: Recipe) -> dict[str, Any]:

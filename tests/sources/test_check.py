@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.schema import pair_id
-from deepwriting.sources.check import CheckPair, language_of
+from deepwriting.sources.check import CheckPair, RejectGiants, language_of
 from deepwriting.steps import REJECT_TEXT_LIMIT
 
 QUERY = "Write a note to the baker."
@@ -145,3 +145,21 @@ def test_every_pair_is_either_fit_or_has_a_reason(query: str, answer: str) -> No
         assert (again.id, again.text, again.metadata) == (doc.id, doc.text, doc.metadata)
     else:
         assert doc.metadata["reject_detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "answer", "expected"),
+    [
+        (QUERY, "a" * 100, None),
+        (None, "a" * 100, None),
+        (QUERY, "a" * 101, "giant_answer"),
+        (None, "a" * 50_000, "giant_answer"),
+        ("q" * 51, "a", "giant_query"),
+        (QUERY, " " * 101, None),  # empty, says the check at the end
+    ],
+)
+def test_giants_are_rejected_before_anything_reads_them(query: str | None, answer: str, expected: str | None) -> None:
+    doc = Document(text=answer, id="own/1", metadata={"query": query, "source": "own", "source_id": "1"})
+    RejectGiants(max_answer_chars=100, max_query_chars=50).annotate(doc)
+    assert reason(doc) == expected
+    assert len(doc.text) <= REJECT_TEXT_LIMIT
