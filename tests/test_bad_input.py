@@ -40,12 +40,9 @@ def run(
         {
             "name": "bad", "sources": listed, "engines": {"generator": {"model": "no-such-model"}},
             "execution": {"tasks": tasks},
-<<<<<<< HEAD
             # The pairs of these tests differ in a number alone.
             "dedupe": {"near_duplicate_answers": False, "near_duplicate_queries": False},
-=======
             "cleaning": {"fix_text": False},  # it would mend control characters before the check sees them
->>>>>>> clean
         }
     )  # fmt: skip
     return run_recipe(parse_recipe(text), text, tmp_path / "run", until=until)

@@ -6,11 +6,7 @@ import re
 
 from datatrove.data import Document
 
-<<<<<<< HEAD
-from deepwriting.schema import GIVEN_THINKING, normalise, pair_id
-=======
-from deepwriting.schema import is_rejected, normalise, pair_id
->>>>>>> clean
+from deepwriting.schema import GIVEN_THINKING, is_rejected, normalise, pair_id
 from deepwriting.steps import REJECT_TEXT_LIMIT, Annotator, reject
 
 #: Control characters that no text needs: C0 without tab, newline and carriage return, DEL, and the C1 range.

@@ -35,7 +35,7 @@ class Phase:
     """One datatrove pipeline of a stage.
 
     Attributes:
-        name: folder of its logs and completion markers below the stage's ``logs/``; empty for the only or the last phase.
+        name: folder of its logs and completion markers below the stage's ``logs/``; empty for the last one.
         steps: the datatrove steps.
         tasks: number of tasks.
     """
