@@ -35,16 +35,21 @@ def test_every_command_is_documented_with_an_example() -> None:
         assert f"Example:  deepwriting {name}" in section
 
 
+def anchors(file: Path) -> set[str]:
+    """What a link can point at inside a page: its headings, as GitHub names them."""
+    headings = [line.lstrip("# ") for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
 def test_links_lead_somewhere(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    anchors = {re.sub(r"[^\w -]", "", line.lstrip("# ")).strip().lower().replace(" ", "-") for line in text.splitlines()
-               if line.startswith("#")}  # fmt: skip
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        elif "://" not in target:
-            assert (file.parent / target).exists(), target
+    for target in re.findall(r"\]\(([^)]+)\)", file.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        page = file.parent / name if name else file
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), target
 
 
 def test_readme_names_only_what_exists() -> None:

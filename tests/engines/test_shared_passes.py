@@ -98,6 +98,10 @@ def test_callers_meet_in_one_pass(
                 assert score.total_tokens == total
                 assert np.abs(score.logprobs - expected).max() < 1e-3
     if tokens == 10_000:
+        for _ in range(20):  # on a busy machine the first caller may have been served before the others asked
+            if max(rows for rows, _ in passes) > len(middles):
+                break
+            asyncio.run(all_at_once())
         assert max(rows for rows, _ in passes) > len(middles)  # rows of several callers
     elif tokens == 1:
         # Alone, or packed into one row.

@@ -70,6 +70,8 @@ def recipe(tmp_path_factory: pytest.TempPathFactory, write_lines: Callable[..., 
                     {"kind": "pairs", "path": str(folder / "second.jsonl"), "name": "second"},
                 ],
                 "pairs": {"min_answer_chars": 10},
+                # The texts are words without sense.
+                "cleaning": {"quality": False, "repetition": False, "language": False},
                 "engines": {"generator": {"model": "no-such-model"}},
                 "dedupe": {"max_answers_per_query": 2, "earlier_release": [str(folder / "release.jsonl")]} | settings,
                 "execution": {"tasks": tasks},
