@@ -95,8 +95,8 @@ def _funnel_line(
 ) -> Markup:
     return joined(
         element("div", what, class_="what"),
-        element("div", f"{rows:,} ", element("small", percent(rows, candidates)), class_="rows"),
         element("div", stacked(parts, most, says=None, height=22), class_="bar"),
+        element("div", f"{rows:,} ", element("small", percent(rows, candidates)), class_="rows"),
         element("p", why, class_="why"),
     )
 

@@ -52,7 +52,7 @@ figcaption { color: var(--muted); font-size: .875rem; margin: .35rem 0 0; max-wi
 .legend i { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .4em; }
 .funnel {
   display: grid; grid-template-columns: minmax(6rem, max-content) 1fr max-content; gap: .2rem .9rem;
-  align-items: center; grid-auto-flow: dense;
+  align-items: center;
 }
 .funnel .what { grid-column: 1; font-weight: 600; overflow-wrap: anywhere; }
 .funnel .bar { grid-column: 2; }
@@ -104,7 +104,7 @@ details ul { margin: .4rem 0; padding-left: 1.2rem; font-size: .9rem; overflow-w
 @media (max-width: 36rem) {
   body { padding: 1.25rem .9rem 3rem; }
   h1 { font-size: 1.4rem; }
-  .funnel { grid-template-columns: 1fr max-content; }
+  .funnel { grid-template-columns: 1fr max-content; grid-auto-flow: dense; }
   .funnel .rows { grid-column: 2; }
   .funnel .bar, .funnel .why { grid-column: 1 / -1; }
 }
