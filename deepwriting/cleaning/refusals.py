@@ -55,11 +55,13 @@ OPENING = re.compile(
     r"|(?:抱歉|对不起)，?我(?:之前|刚才|上一个|上次)的?(?:回答|回复)",
     re.IGNORECASE,
 )
-#: "As an AI, I …", which may open a robot's own tale: it needs the turn towards the reader behind it.
+#: "As an AI, I …", which may open a robot's own tale: it needs a turn towards the reader behind it.
 SELF = re.compile(
     r"as an? (?:AI|artificial intelligence)\b[^.!?\n]{0,200}?\b(?:I|me)\b[^.!?\n]{0,200}"
     r"(?:\bbut\b|however|nevertheless|[.!?][^.!?\n]{0,10}(?:\bbut\b|however|nevertheless))[^\n]{0,60}?"
     r"(?:\bhere\b|\bI can\b|\bI could\b|\bI'll\b|\bI will\b|\bI'd\b|\bhappy to\b|\btry\b)"
+    rf"|as an? (?:AI|artificial intelligence)\b[^.!?\n]{{0,200}}?\bI {_UNABLE} {_DEED}\b[^.!?\n]{{0,60}}?"
+    r"\b(?:for you|(?:your|this|that) request)\b"
     r"|作为(?:一个|一名)?(?:人工智能|AI)[，,]?\s*我[^。\n]{0,40}(?:但|不过|然而)[^。\n]{0,30}(?:可以|会|能|为您"
     r"|为你|以下)",
     re.IGNORECASE,
