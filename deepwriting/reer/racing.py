@@ -7,7 +7,7 @@ Both compare a candidate's first tokens with the same tokens under the trajector
 * *racing* is a bet at a stated confidence. The mean difference of the tokens so far, with its standard error, says how
   likely the candidate still wins (a one-sided z-test over the tokens that are left).
 
-What both save, and how often a race ends otherwise than the full score, is measured by benchmarks/search_options.py.
+What both save, and how often a race ends otherwise than the full score, stands in docs/search_options.md.
 """
 
 from __future__ import annotations
