@@ -70,6 +70,8 @@ def write_recipe(
         "name": path.stem,
         "sources": [{"kind": "pairs", "path": str(pairs), "license": "CC0-1.0"}],
         "engines": {"generator": {"model": str(model), "dtype": "float32", "device": "cpu", **generator}},
+        # The pairs are made of few words, and all of them are wanted.
+        "dedupe": {"near_duplicate_answers": False, "near_duplicate_queries": False, "max_answers_per_query": None},
         "search": {**_conftest().SHORT_SEARCH, **search},
         **sections,
     }
