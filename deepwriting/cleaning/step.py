@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -60,6 +61,6 @@ class CleaningStep(Annotator):
                 self.stat_update(outcome, value=number)
             self._counts.clear()
 
+    @abstractmethod
     def clean(self, doc: Document, settings: CleaningSection) -> None:
         """Change the document in place, or reject it."""
-        raise NotImplementedError

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,3 +46,10 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory, call: Any, write_reci
     recipe = write_recipe(folder / "short.yaml")
     assert call("run", str(recipe), "--until", "search", "--run-dir", str(folder / "runs/short")) == 0
     return folder
+
+
+@pytest.fixture
+def here(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, in the working directory."""
+    shutil.copytree(finished_run, tmp_path, dirs_exist_ok=True)
+    return tmp_path

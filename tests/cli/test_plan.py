@@ -24,13 +24,6 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def here(finished_run: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run, in the working directory."""
-    shutil.copytree(finished_run, tmp_path, dirs_exist_ok=True)
-    return tmp_path
-
-
-@pytest.fixture
 def planned(call: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """What ``plan --json`` says."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,6 @@ from deepwriting.rundir import RunFolder
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def here(finished_run: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run, in the working directory."""
-    shutil.copytree(finished_run, tmp_path, dirs_exist_ok=True)
-    return tmp_path
 
 
 def rendered(run: Path, width: int) -> list[str]:

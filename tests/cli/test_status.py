@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,13 +28,6 @@ PATIENCE = 120
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def here(finished_run: Path, tmp_path: Path) -> Path:
-    """A copy of the finished run, in the working directory."""
-    shutil.copytree(finished_run, tmp_path, dirs_exist_ok=True)
-    return tmp_path
 
 
 @pytest.fixture
