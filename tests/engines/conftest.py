@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.engines.device import DEVICE
+
 
 @pytest.fixture(scope="session")
 def smollm() -> Iterator[Any]:
@@ -80,13 +82,13 @@ def llama_folder(tiny_folder: Callable[..., Path]) -> Path:
 
 @pytest.fixture
 def open_engine() -> Iterator[Callable[..., Any]]:
-    """Opens engines in float32 on the CPU and closes them after the test."""
+    """Opens engines in float32 on the device of the tests and closes them after the test."""
     from deepwriting.engines.transformers.engine import TransformersEngine
 
     opened = []
 
     def make(model: Path | str, **options: Any) -> Any:
-        opened.append(TransformersEngine(str(model), device="cpu", dtype="float32", **options))
+        opened.append(TransformersEngine(str(model), device=DEVICE, dtype="float32", **options))
         return opened[-1]
 
     yield make

@@ -11,6 +11,7 @@ pytest.register_assert_rewrite("tests.engines.contract")
 
 from deepwriting.engines.base import Engine  # noqa: E402
 from tests.engines.contract import EngineContract  # noqa: E402
+from tests.engines.device import DEVICE  # noqa: E402
 
 pytestmark = pytest.mark.model
 
@@ -26,8 +27,9 @@ class TestTransformers(EngineContract):
         opened: list[Engine] = []
 
         def make(context_tokens: int | None = None) -> Engine:
-            opened.append(TransformersEngine(str(folder), device="cpu", dtype=cls.dtype, context_tokens=context_tokens))
-            return opened[-1]
+            engine = TransformersEngine(str(folder), device=DEVICE, dtype=cls.dtype, context_tokens=context_tokens)
+            opened.append(engine)
+            return engine
 
         yield make
         for engine in opened:
