@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from deepwriting.engines.transformers.batches import grouped, overlaps
 from deepwriting.engines.transformers.forward import Row
 from deepwriting.engines.transformers.scoring import ABANDON_BLOCK
+from tests.engines.device import DEVICE
 
 pytestmark = pytest.mark.model
 
@@ -161,7 +162,7 @@ def test_abandoned_rows_leave(llama_folder: Path, tiny_network: Any, open_engine
         assert np.abs(one.logprobs - expected[: len(one.logprobs)]).max() < 1e-3
     # Asked after every block but the last, which nobody needs to ask about.
     assert asked == set(range(ABANDON_BLOCK, total, ABANDON_BLOCK))
-    assert threads == {"engine-cpu"}
+    assert threads == {f"engine-{DEVICE}"}
 
 
 def test_nobody_is_abandoned(llama_folder: Path, open_engine: Any) -> None:

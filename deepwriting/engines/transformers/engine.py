@@ -21,6 +21,7 @@ from deepwriting.engines.quiet import quiet_transformers
 from deepwriting.engines.transformers.batches import PassLimit
 from deepwriting.engines.transformers.decoder import Decoder
 from deepwriting.engines.transformers.forward import CausalModel
+from deepwriting.engines.transformers.norms import fuse_norms
 from deepwriting.engines.transformers.prefixes import PrefixStore, common_length
 from deepwriting.engines.transformers.scoring import Scored, ScoreJob, Scorer
 from deepwriting.engines.transformers.sequences import SampleRequest
@@ -245,4 +246,7 @@ def _load(resolved: ResolvedModel, device: torch.device, dtype: torch.dtype) -> 
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelNotFoundError(f"model {resolved.name!r} could not be loaded: {reason}") from error
-    return network.to(device).eval()
+    network = network.to(device).eval()
+    if device.type == "cuda":
+        fuse_norms(network)
+    return network
