@@ -83,12 +83,15 @@ def llama_folder(tiny_folder: Callable[..., Path]) -> Path:
 @pytest.fixture
 def open_engine() -> Iterator[Callable[..., Any]]:
     """Opens engines in float32 on the device of the tests and closes them after the test."""
+    from deepwriting.engines.transformers.batches import CPU_WORTH_A_PASS
     from deepwriting.engines.transformers.engine import TransformersEngine
 
     opened = []
 
     def make(model: Path | str, **options: Any) -> Any:
         opened.append(TransformersEngine(str(model), device=DEVICE, dtype="float32", **options))
+        # The short texts of the tests are not worth a pass of their own to a GPU; reuse shall be tried there too.
+        opened[-1]._scorer.limit.worth_a_pass = CPU_WORTH_A_PASS
         return opened[-1]
 
     yield make
