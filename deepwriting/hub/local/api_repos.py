@@ -7,7 +7,7 @@ from typing import Any
 
 from deepwriting.hub.local.cards import check_card, metadata_of
 from deepwriting.hub.local.entries import Entry
-from deepwriting.hub.local.messages import Refusal, Request, Response
+from deepwriting.hub.local.messages import Request, Response, StatusError
 from deepwriting.hub.local.repository import MAIN, RefKind, Repository
 from deepwriting.hub.local.routes import route
 from deepwriting.hub.local.store import KINDS, Store
@@ -25,7 +25,7 @@ def writable(store: Store, request: Request, repository: Repository) -> str:
     """The user's name, if the request may change the repository.
 
     Raises:
-        Refusal: if it may not.
+        StatusError: if it may not.
     """
     return store.require_write(request.token, repository.name.partition("/")[0]).user
 
@@ -35,7 +35,7 @@ def whoami(store: Store, request: Request) -> Response:
     """The user and what the token may do."""
     token = request.token
     if token is None:
-        raise Refusal(401, "Invalid username or password.")
+        raise StatusError(401, "Invalid username or password.")
     organisations = [
         {"type": "org", "name": name, "fullname": name, "roleInOrg": "write", "isEnterprise": False}
         for name in store.namespaces
@@ -69,18 +69,18 @@ def create(store: Store, request: Request) -> Response:
     wanted = request.json()
     kind, name = wanted.get("type") or "model", str(wanted.get("name", ""))
     if kind not in KINDS:
-        raise Refusal(400, f"a local Hub has {', '.join(KINDS)} repositories, not {kind!r}")
+        raise StatusError(400, f"a local Hub has {', '.join(KINDS)} repositories, not {kind!r}")
     if request.token is None:
-        raise Refusal(401, "Invalid username or password.")
+        raise StatusError(401, "Invalid username or password.")
     namespace = wanted.get("organization") or request.token.user
     token = store.require_write(request.token, namespace)
     private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
     url = f"{request.origin}/{'datasets/' if kind == 'dataset' else ''}{namespace}/{name}"
     try:
         made = store.create(kind, namespace, name, private=private, author=token.user)
-    except Refusal as refusal:
-        if refusal.status == 409:
-            return Response.json({"error": refusal.message, "url": url}, 409)
+    except StatusError as refused:
+        if refused.status == 409:
+            return Response.json({"error": refused.message, "url": url}, 409)
         raise
     return Response.json({"url": url, "name": made.name, "id": made.name})
 
@@ -93,7 +93,7 @@ def delete(store: Store, request: Request) -> Response:
     namespace = wanted.get("organization") or user
     kind = str(wanted.get("type") or "model")
     if kind not in KINDS:
-        raise Refusal(404, "Repository not found", "RepoNotFound")
+        raise StatusError(404, "Repository not found", "RepoNotFound")
     repository = store.find(kind, namespace, str(wanted.get("name")), request.token)
     writable(store, request, repository)
     store.delete(repository)
@@ -186,7 +186,7 @@ def list_repositories(store: Store, request: Request, folder: str) -> Response:
     """Every repository of a kind that the request may see."""
     kind = next((kind for kind, name in KINDS.items() if name == folder), None)
     if kind is None:
-        raise Refusal(404, f"a local Hub has no {request.path}")
+        raise StatusError(404, f"a local Hub has no {request.path}")
     author, words = request.query.get("author"), request.query.get("search", [])
     return Response.json(
         [
