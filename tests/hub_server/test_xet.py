@@ -13,8 +13,8 @@ from tests.hub_server.fixtures import HubProcess
 PIECES = """
 import hashlib, io, json, os, random, sys, urllib.request
 import pyarrow as pa, pyarrow.parquet as pq
-from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants, hf_hub_download
-from datasets import load_dataset
+from huggingface_hub import CommitOperationAdd, HfApi, HfFileSystem, constants, hf_hub_download, snapshot_download
+from datasets import Dataset, load_dataset
 
 ESSAYS = {"repo_id": "tester/essays", "repo_type": "dataset"}
 SHARD = "data/train-00000-of-00001.parquet"
@@ -54,11 +54,16 @@ assert len(load_dataset("tester/essays", split="train")) == 6001
 with HfFileSystem().open(f"datasets/tester/essays@v1/{SHARD}") as file:
     file.seek(100_001)
     assert file.read(5000) == one[100_001:105_001]
+folder = snapshot_download(**ESSAYS)
+# What `datasets` does by itself takes the same way.
+Dataset.from_dict({"text": rows[:50]}).push_to_hub("tester/plain", private=True, data_dir="texts")
+assert load_dataset("tester/plain", split="train")["text"][:] == rows[:50]
+
 constants.HF_HUB_DISABLE_XET = True
 with open(hf_hub_download(**ESSAYS, filename=SHARD, revision="main", cache_dir=sys.argv[1]), "rb") as file:
     assert file.read() == two
 # What is there in pieces is not sent whole.
-same = CommitOperationAdd("data/copy.parquet", two)
+same = CommitOperationAdd("copies/copy.parquet", two)
 api.create_commit(**ESSAYS, operations=[same], commit_message="a copy")
 assert stored()["large"] == 0
 """
@@ -94,6 +99,8 @@ def test_read_shard() -> None:
         record(b"c", flags, 2) + record(b"d", 0, 20, 1, 2) + record(b"e", 0, 5, 0, 1) + 2 * record(b"v") + record(b"s")
     )
     files = read_shard(bytes(48) + plain + whole + b"\xff" * 32 + bytes(16))
+    with pytest.raises(ValueError, match="ends in the middle"):
+        read_shard(bytes(48) + plain)
     # A file without the hash of its contents cannot be found by it.
     assert list(files) == [hash_text(b"s" * 32)]
     [found] = files.values()

@@ -27,8 +27,8 @@ from deepwriting.hub.local.objects import OID, Commit, Objects, write_atomically
 MAIN = "main"
 RefKind = Literal["heads", "tags"]
 _REF_NAME = re.compile(r"(?!.*(\.\.|//|@\{|\.lock$|/$|\.$))[A-Za-z0-9_][A-Za-z0-9._/+@-]*")
-#: Trees kept in memory, over all repositories.
-_KEPT_TREES = 64
+#: Trees of each repository that are kept in memory.
+_KEPT_TREES = 16
 
 
 class Repository:

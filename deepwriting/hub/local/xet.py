@@ -152,7 +152,18 @@ def unpack(packed: bytes, way: int, size: int) -> bytes:
 
 
 def read_shard(contents: bytes) -> dict[str, XetFile]:
-    """Files that a shard describes, by the SHA-256 of their contents."""
+    """Files that a shard describes, by the SHA-256 of their contents.
+
+    Raises:
+        ValueError: if the shard ends too early.
+    """
+    try:
+        return _read_shard(contents)
+    except struct.error:
+        raise ValueError(f"a shard of {len(contents)} bytes ends in the middle of a file") from None
+
+
+def _read_shard(contents: bytes) -> dict[str, XetFile]:
     files, position = {}, _RECORD
     while contents[position : position + 32] != _END:
         name = contents[position : position + 32]
