@@ -10,6 +10,8 @@ import click
 
 #: Port listened on unless another is asked for; a fixed one, so that the printed lines stay true after a restart.
 DEFAULT_PORT = 8642
+#: Addresses that only this machine reaches.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command(
@@ -74,6 +76,8 @@ def command(
         click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
         click.echo(f"Then publish as {' or '.join(f'{name}/NAME' for name in (user, *namespaces))}.", err=True)
         click.echo("Ctrl-C stops it.", err=True)
+    if host not in LOOPBACK:
+        click.echo(f"Whoever reaches {host}:{port} sees what is public, and with the token writes.", err=True)
     try:
         hub.serve()
     except KeyboardInterrupt:

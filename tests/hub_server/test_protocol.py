@@ -8,8 +8,10 @@ import http.client
 import json
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -176,6 +178,40 @@ def test_sizes_of_what_git_holds(ask: Ask, essays: str) -> None:
     assert commit(ask, *(text(f"{index}.txt", each) for index, each in enumerate(contents)))[0] == 200
     found = {item["path"]: item["size"] for item in json.loads(ask("GET", essays + "/tree/main")[2])}
     assert [found[f"{index}.txt"] for index in range(len(contents))] == [len(each) for each in contents]
+
+
+def test_names_of_files_are_any_text(ask: Ask, essays: str) -> None:
+    path = "essais d'été/50 %/第一 #1?.txt"
+    assert commit(ask, text(path, "là"))[0] == 200
+    status, headers, body = ask("GET", f"/datasets/tester/essays/resolve/main/{quote(path)}")
+    assert (status, body.decode()) == (200, "là")
+    assert headers["Content-Disposition"] == f"inline; filename*=UTF-8''{quote('第一 #1?.txt')}"
+    found = json.loads(ask("GET", f"{essays}/tree/main/{quote(path.rpartition('/')[0], safe='')}")[2])
+    assert [item["path"] for item in found] == [path]
+    fields = urlencode({"paths": [path, "essais d'été"], "expand": True}, doseq=True).encode()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    found = json.loads(ask("POST", essays + "/paths-info/main", fields, **form)[2])
+    assert [(item["type"], item["lastCommit"]["title"]) for item in found] == [
+        ("file", "a change"),
+        ("directory", "a change"),
+    ]
+
+
+def test_of_commits_on_one_parent_one_wins(ask: Ask, essays: str) -> None:
+    parent = json.loads(ask("GET", essays)[2])["sha"]
+
+    def push(index: int, on: str | None) -> int:
+        value = {"summary": f"number {index}", **({"parentCommit": on} if on else {})}
+        lines = [{"key": "header", "value": value}, text(f"{index}.txt", "x")]
+        body = b"\n".join(json.dumps(line).encode() for line in lines)
+        return ask("POST", essays + "/commit/main", body)[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(push, range(8), [parent] * 8)) == [200] + [412] * 7
+        assert set(pool.map(push, range(10, 18), [None] * 8)) == {200}
+    # Nothing that was accepted is lost.
+    assert len(json.loads(ask("GET", essays + "/commits/main")[2])) == 10
+    assert len(json.loads(ask("GET", essays + "/tree/main")[2])) == 10
 
 
 def test_long_listings_come_in_pages(ask: Ask, essays: str) -> None:

@@ -17,6 +17,7 @@ from deepwriting.hub.local.api_repos import writable
 from deepwriting.hub.local.cards import check_card
 from deepwriting.hub.local.entries import is_large, pointer
 from deepwriting.hub.local.messages import Request, Response, StatusError
+from deepwriting.hub.local.objects import UNFINISHED
 from deepwriting.hub.local.repository import Repository
 from deepwriting.hub.local.routes import route
 from deepwriting.hub.local.store import Store
@@ -70,7 +71,7 @@ def receive(store: Store, request: Request, which: str, owner: str, title: str, 
     store.links.check(request)
     target = store.of_owner(which, owner, title).large_file(sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
     digest = hashlib.sha256()
     try:
         with os.fdopen(handle, "wb") as file:

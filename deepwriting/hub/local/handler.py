@@ -6,6 +6,7 @@ import logging
 import socket
 import time
 from http.server import BaseHTTPRequestHandler
+from io import BufferedIOBase
 from typing import IO, Any, cast
 from urllib.parse import parse_qs
 
@@ -159,7 +160,7 @@ class Body:
         received: bytes read so far.
     """
 
-    def __init__(self, source: IO[bytes], length: str | None, coding: str | None):
+    def __init__(self, source: BufferedIOBase, length: str | None, coding: str | None):
         self._source = source
         self._chunked = (coding or "").lower() == "chunked"
         self.announced = int(length) if length and length.isdigit() and not self._chunked else 0

@@ -78,7 +78,7 @@ class Repository:
     def refs(self, kind: RefKind) -> dict[str, str]:
         """Branches or tags: name -> commit."""
         base = self.folder / "refs" / kind
-        files = sorted(file for file in base.rglob("*") if file.is_file() and not file.name.startswith(".new-"))
+        files = sorted(file for file in base.rglob("*") if file.is_file())
         return {str(file.relative_to(base)): self.objects.peel(file.read_text().strip()) for file in files}
 
     def find(self, revision: str) -> str | None:
@@ -141,7 +141,8 @@ class Repository:
             (self.folder / "refs" / kind / name).unlink()
 
     def _point(self, kind: RefKind, name: str, oid: str) -> None:
-        write_atomically(self.folder / "refs" / kind / name, f"{oid}\n".encode())
+        # Not in the folder of refs first: a server killed in between would leave a branch that is none.
+        write_atomically(self.folder / "refs" / kind / name, f"{oid}\n".encode(), scratch=self.folder)
 
     # Commits
 
