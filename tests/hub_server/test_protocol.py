@@ -127,6 +127,20 @@ def test_names_that_no_tag_can_have(ask: Ask, essays: str, name: str) -> None:
     assert ask("POST", essays + "/tag/main", {"tag": name})[0] == 400
 
 
+def test_a_tag_and_a_folder_of_tags(ask: Ask, essays: str) -> None:
+    def tags() -> list[str]:
+        return [tag["name"] for tag in json.loads(ask("GET", essays + "/refs")[2])["tags"]]
+
+    assert ask("POST", essays + "/tag/main", {"tag": "yanked/v1/a"})[0] == 200
+    assert ask("POST", essays + "/tag/main", {"tag": "yanked"})[0] == 400
+    assert ask("POST", essays + "/tag/main", {"tag": "yanked/v1/a/b"})[0] == 400
+    assert tags() == ["yanked/v1/a"]
+    assert ask("DELETE", essays + "/tag/yanked%2Fv1%2Fa")[0] == 200
+    assert ask("DELETE", essays + "/tag/yanked%2Fv1%2Fa")[0] == 404
+    assert ask("POST", essays + "/tag/main", {"tag": "yanked"})[0] == 200
+    assert tags() == ["yanked"]
+
+
 @pytest.mark.parametrize("name", ["..", "a--b", ".hidden", "x.git", "a" * 97, "a/b", "ü"])
 def test_names_that_no_repository_can_have(ask: Ask, local: LocalHub, name: str) -> None:
     assert ask("POST", "/api/repos/create", {"name": name, "type": "dataset"})[0] == 400

@@ -138,7 +138,12 @@ class Repository:
                 raise StatusError(404, f"Invalid rev id: {name}", "RevisionNotFound")
             if (kind, name) == ("heads", MAIN):
                 raise StatusError(403, f"the branch {MAIN} cannot be deleted")
-            (self.folder / "refs" / kind / name).unlink()
+            file = self.folder / "refs" / kind / name
+            file.unlink()
+            # A folder that stayed empty would be in the way of a name.
+            for parent in file.parents[: name.count("/")]:
+                if not any(parent.iterdir()):
+                    parent.rmdir()
 
     def _point(self, kind: RefKind, name: str, oid: str) -> None:
         # Not in the folder of refs first: a server killed in between would leave a branch that is none.
