@@ -8,7 +8,7 @@ from typing import Any
 
 from deepwriting import __version__
 from deepwriting.dataset_cards import sections
-from deepwriting.dataset_cards.markdown import code, count, escaped, number, share
+from deepwriting.dataset_cards.markdown import count, escaped, number, share
 from deepwriting.dataset_cards.metadata import card_data
 from deepwriting.dataset_cards.plots import Plot
 from deepwriting.dataset_cards.statistics import Statistics
