@@ -23,6 +23,11 @@ def code(text: str) -> str:
     return f"{fence} {plain} {fence}" if longest else f"`{plain}`" if plain else ""
 
 
+def link(text: str, url: str) -> str:
+    """A link whose text is already Markdown."""
+    return f"[{text}](<{re.sub(r'[<>|\\s]', '', url)}>)" if url else text
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
     """A Markdown table.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deepwriting.errors import (
     BuildError,
+    CardError,
     ChecksumError,
     ContextOverflowError,
     CountsError,
@@ -46,6 +47,7 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
     (ContextOverflowError, "take a model with a longer context, or lower pairs.max_answer_chars"),
     (RequestError, "the text that the message names cannot be computed; leave it out, or take another model"),
     (EngineError, "look at engines in the recipe and at the stage's log; the same command goes on from here"),
+    (CardError, "have the card made anew: `deepwriting run RECIPE --redo build`; do not edit it by hand"),
     (BuildError, "look at the rows in the folder annotate/shards, and at `build` in the recipe"),
     (NotFoundError, "`deepwriting recipes` lists recipes, `deepwriting status` lists runs"),
     (RunError, "the stage's folder rejects/ holds every row with its reason"),
