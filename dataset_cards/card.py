@@ -14,6 +14,7 @@ from deepwriting.dataset_cards.metadata import DEFAULT_CONFIG, card_data
 from deepwriting.dataset_cards.plots import Plot
 from deepwriting.dataset_cards.statistics import Statistics, ranked
 from deepwriting.errors import BuildError
+from deepwriting.schema import CONFIG_PURPOSE
 
 #: Names of languages in the prose.
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese"}
@@ -32,6 +33,7 @@ def render_card(
     deepwriting_version: str,
     infos: Any,
     schema: Mapping[str, Sequence[Any]],
+    shared_requests: int = 0,
     plots: Sequence[Plot] = (),
 ) -> str:
     """Text of the dataset's README.md.
@@ -48,6 +50,7 @@ def render_card(
         deepwriting_version: version of deepwriting that built the dataset.
         infos: `datasets` ``DatasetInfosDict`` with features, splits and sizes of every config, in the card's order.
         schema: config -> documentation of its columns (``name``, ``doc``, ``nullable``).
+        shared_requests: requests that stand in more than one split.
         plots: plots inside the ``assets`` folder beside the card.
 
     Returns:
@@ -76,6 +79,7 @@ def render_card(
         plots={plot.file.removesuffix(".png"): plot for plot in plots},
         configs=tuple(infos),
         splits=tuple(dict.fromkeys(split for info in infos.values() for split in info.splits)),
+        shared_requests=shared_requests,
         columns=_columns(infos, schema),
         clip=_clip(settings),
         numbers=_numbers(statistics),
@@ -205,11 +209,9 @@ def _listed(configs: Sequence[str]) -> str:
 
 
 def _tables(statistics: Statistics, settings: Mapping[str, Any], infos: Any) -> dict[str, str]:
-    from deepwriting.builders.deepwriting20k import CONFIG_DESCRIPTIONS
-
     everything, kept = statistics.everything, statistics.kept
     return {
-        "configs": sections.configs(infos, CONFIG_DESCRIPTIONS),
+        "configs": sections.configs(infos, CONFIG_PURPOSE),
         "search_effect": sections.search_effect(kept),
         "improved": sections.improved(statistics),
         "lengths": sections.lengths(kept),

@@ -10,13 +10,15 @@ plots on the version of matplotlib, which stands in them (``drawn_with``).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from deepwriting.builders.manifest import Manifest, ManifestConfig, check_inside
+from deepwriting.builders.parquet import FileFacts
 from deepwriting.builders.staging import MANIFEST_FILE
 from deepwriting.dataset_cards.card import citation, render_card
 from deepwriting.dataset_cards.croissant import CROISSANT_FILE, croissant
@@ -24,6 +26,7 @@ from deepwriting.dataset_cards.markdown import count
 from deepwriting.dataset_cards.plots import draw_plots
 from deepwriting.dataset_cards.statistics import DECISION, STATISTICS_COLUMNS, Statistics, summarise
 from deepwriting.errors import BuildError
+from deepwriting.schema import CONFIG_PURPOSE
 
 #: Name of the card inside of the dataset's folder.
 CARD_FILE = "README.md"
@@ -49,8 +52,15 @@ def render_documents(folder: Path, manifest: Manifest, statistics: Statistics | 
             another number of rows than the manifest says, or the card would not be valid (``CardError``).
     """
     configs = _ordered(manifest.configs)
+    source = next((config for config in STATISTICS_CONFIGS if config in configs), None)
+    if source is None:
+        raise BuildError(
+            f"the dataset has the configs {', '.join(configs) or 'none'}; a card is made from "
+            f"{' or '.join(STATISTICS_CONFIGS)}"
+        )
     infos = _infos(folder, configs)
-    statistics = statistics or summarise(published_rows(folder, manifest))
+    if statistics is None:
+        statistics = summarise(published_rows(folder, source, configs[source].files))
     settings, schema = manifest.settings, manifest.schema
     thresholds = settings.get("filters")
     plots = draw_plots(statistics, thresholds if isinstance(thresholds, Mapping) else None)
@@ -62,6 +72,7 @@ def render_documents(folder: Path, manifest: Manifest, statistics: Statistics | 
         deepwriting_version=manifest.deepwriting_version,
         infos=infos,
         schema=schema,
+        shared_requests=_shared_requests(folder, configs[source].files),
         plots=tuple(plots),
     )
     metadata = croissant(
@@ -81,28 +92,20 @@ def render_documents(folder: Path, manifest: Manifest, statistics: Statistics | 
     return texts | {f"{ASSETS}/{plot.file}": content for plot, content in plots.items()}
 
 
-def published_rows(folder: Path, manifest: Manifest) -> Iterator[dict[str, Any]]:
-    """Rows as published, with the statistics' columns: float32 rounding included.
+def published_rows(folder: Path, config: str, files: Iterable[FileFacts]) -> Iterator[dict[str, Any]]:
+    """Rows as published, float32 rounding included, with the columns that ``summarise`` reads.
 
     Args:
         folder: folder of the dataset.
-        manifest: its manifest.
-
-    Yields:
-        Rows of config ``all``, or where it is not published of ``default``, whose rows are all kept.
+        config: ``all``, or another config with the columns of ``default``, whose rows then count as kept.
+        files: its Parquet files.
 
     Raises:
-        BuildError: if neither is published.
+        BuildError: if a file cannot be read or lacks a column.
     """
-    config = next((name for name in STATISTICS_CONFIGS if name in manifest.configs), None)
-    if config is None:
-        raise BuildError(
-            f"the dataset has the configs {', '.join(manifest.configs) or 'none'}; a card is made from "
-            f"{' or '.join(STATISTICS_CONFIGS)}"
-        )
     decided = config == STATISTICS_CONFIGS[0]
     wanted = [column for column in STATISTICS_COLUMNS if decided or column not in DECISION]
-    for file in manifest.configs[config].files:
+    for file in files:
         with _parquet(folder, file.path) as parquet:
             missing = set(wanted) - set(parquet.schema_arrow.names)
             if missing:
@@ -110,6 +113,19 @@ def published_rows(folder: Path, manifest: Manifest) -> Iterator[dict[str, Any]]
             for batch in parquet.iter_batches(columns=wanted):
                 for row in batch.to_pylist():
                     yield row if decided else {**row, "keep": True, "drop_reasons": []}
+
+
+def _shared_requests(folder: Path, files: Iterable[FileFacts]) -> int:
+    """How many requests stand in more than one split: the card says so, and the answer should be none."""
+    splits: dict[str, set[bytes]] = {}
+    for file in files:
+        seen = splits.setdefault(file.split, set())
+        with _parquet(folder, file.path) as parquet:
+            for batch in parquet.iter_batches(columns=["query"]):
+                # Digests instead of texts: the requests of a whole dataset need not fit into memory.
+                seen.update(hashlib.blake2b(query.encode(), digest_size=16).digest() for query in batch[0].to_pylist())
+    everywhere = [request for seen in splits.values() for request in seen]
+    return len(everywhere) - len(set(everywhere))
 
 
 def drawn_with(content: bytes) -> str:
@@ -136,10 +152,8 @@ def _parquet(folder: Path, path: str) -> Any:
 
 
 def _ordered(configs: Mapping[str, ManifestConfig]) -> dict[str, ManifestConfig]:
-    """Configs in the order of their descriptions; JSON sorts the manifest's keys."""
-    from deepwriting.builders.deepwriting20k import CONFIG_DESCRIPTIONS
-
-    known = [config for config in CONFIG_DESCRIPTIONS if config in configs]
+    """Configs in the order of the schema; JSON sorts the manifest's keys."""
+    known = [config for config in CONFIG_PURPOSE if config in configs]
     return {config: configs[config] for config in (*known, *sorted(configs.keys() - set(known)))}
 
 

@@ -25,7 +25,8 @@ def code(text: str) -> str:
 
 def link(text: str, url: str) -> str:
     """A link whose text is already Markdown."""
-    return f"[{text}](<{re.sub(r'[<>|\\s]', '', url)}>)" if url else text
+    target = re.sub(r"[<>|\s]", "", url)
+    return f"[{text}](<{target}>)" if target else text
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
