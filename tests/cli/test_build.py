@@ -71,7 +71,7 @@ def test_shards_and_the_facts_of_a_manifest_give_the_same_dataset(work: Path, ca
 
 
 def test_another_run_gives_the_config_without_reflection(work: Path) -> None:
-    with pytest.raises(RecipeError, match="searched with the prompts 'compact'; allowed: a run with search.prompts"):
+    with pytest.raises(RecipeError, match=r"searched with the prompts 'compact'; allowed: a run with search\.prompts"):
         rebuild("short", "other", no_reflection="short")
     shutil.copytree("runs/short", "runs/plain")
     recipe = Path("runs/plain/recipe.yaml")
@@ -91,7 +91,7 @@ def test_what_cannot_be_built_says_why(work: Path, call: Callable[..., int], cap
         rebuild("nowhere", "out")
     with pytest.raises(RecipeError, match=r"recipe\.yaml: dataset\.version = 'two' is not allowed"):
         rebuild("short", "out", version="two")
-    with pytest.raises(RecipeError, match="validation_share 0.1 and validation_rows 2 contradict each other"):
+    with pytest.raises(RecipeError, match=r"validation_share 0\.1 and validation_rows 2 contradict each other"):
         rebuild("short", "out", validation_share=0.1, validation_rows=2)
     with pytest.raises(BuildError, match="settings were given for the run"):
         rebuild("short", "out", settings={})
