@@ -90,9 +90,7 @@ PATTERNS = Plot(
     "Bar chart of the share of kept rows in which each thinking pattern occurs, coloured by kind: reflection or "
     "connective.",
 )
-CATEGORIES = Plot(
-    "categories.png", "Kept rows by category", "Bar chart of kept rows by category, coloured by domain."
-)
+CATEGORIES = Plot("categories.png", "Kept rows by category", "Bar chart of kept rows by category, coloured by domain.")
 
 
 def _perplexity(statistics: Statistics) -> bytes:

@@ -142,7 +142,8 @@ def sources(statistics: Statistics, told: Any) -> str:
         statistics: statistics of the rows.
         told: what the settings say about the sources: records with ``name`` and perhaps ``dataset``, a Hub id.
     """
-    datasets = {entry.get("name"): entry.get("dataset") for entry in told or [] if isinstance(entry, Mapping)}
+    entries = [entry for entry in told or [] if isinstance(entry, Mapping)]
+    datasets = {entry.get("name") or entry.get("kind"): entry.get("dataset") for entry in entries}
     rows = []
     for (source, licence), (all_rows, kept) in statistics.sources.items():
         dataset = datasets.get(source)
