@@ -23,6 +23,12 @@ def code(text: str) -> str:
     return f"{fence} {plain} {fence}" if longest else f"`{plain}`" if plain else ""
 
 
+def link(text: str, url: str) -> str:
+    """A link whose text is already Markdown."""
+    target = re.sub(r"[<>|\s]", "", url)
+    return f"[{text}](<{target}>)" if target else text
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
     """A Markdown table.
 
@@ -52,6 +58,16 @@ def number(value: float) -> str:
     """A measured number: three decimals below 10, two below 100, one below 1,000, none above."""
     digits = 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
     return f"{value:,.{digits}f}"
+
+
+def amount(value: float) -> str:
+    """A number of things, or a mean or percentile of such numbers: one decimal where it is not whole."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def percent(value: float) -> str:
+    """A share between 0 and 1 in per cent with one decimal."""
+    return f"{value:.1%}"
 
 
 def share(part: int, whole: int) -> str:

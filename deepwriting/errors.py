@@ -19,6 +19,9 @@
     │   └── RequestError                            one request cannot be computed, others can
     │       └── ContextOverflowError                the text does not fit into the model's context
     ├── BuildError             (ValueError)         a dataset that cannot be built
+    │   ├── SchemaError                             a row has a wrong value, or a category that does not exist
+    │   ├── NothingKeptError                        the default config, or a split of it, would be empty
+    │   └── CardError                               a dataset card that the Hub or `datasets` would not read
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
 
 A message says what was wrong, the value received, and what is allowed. What to do next is said in one place, the
@@ -102,6 +105,18 @@ class ContextOverflowError(RequestError):
 
 class BuildError(DeepWritingError, ValueError):
     """A dataset cannot be built from the rows at hand."""
+
+
+class SchemaError(BuildError):
+    """A row has a missing or wrong value, a category that does not exist, or an id that another row has too."""
+
+
+class NothingKeptError(BuildError):
+    """The default config, or a split of it, would have no row."""
+
+
+class CardError(BuildError):
+    """A dataset card whose YAML is not valid, or says what is not true of the folder."""
 
 
 class NotFoundError(DeepWritingError, LookupError):

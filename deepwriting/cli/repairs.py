@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deepwriting.errors import (
     BuildError,
+    CardError,
     ChecksumError,
     ContextOverflowError,
     CountsError,
@@ -13,11 +14,13 @@ from deepwriting.errors import (
     JournalError,
     ModelNotFoundError,
     NotFoundError,
+    NothingKeptError,
     PromptError,
     RecipeError,
     RequestError,
     RunError,
     RunLockedError,
+    SchemaError,
     SourceError,
     StageChangedError,
     StageMissingError,
@@ -46,6 +49,13 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
     (ContextOverflowError, "take a model with a longer context, or lower pairs.max_answer_chars"),
     (RequestError, "the text that the message names cannot be computed; leave it out, or take another model"),
     (EngineError, "look at engines in the recipe and at the stage's log; the same command goes on from here"),
+    (SchemaError, "have the rows made anew: deepwriting run … --redo annotate, or --redo select for a category"),
+    (
+        NothingKeptError,
+        "`deepwriting report RUN` shows what dropped the rows; loosen `build` or `filters` in the recipe, then: "
+        "deepwriting run … --redo annotate",
+    ),
+    (CardError, "have the card made anew: `deepwriting run RECIPE --redo build`; do not edit it by hand"),
     (BuildError, "look at the rows in the folder annotate/shards, and at `build` in the recipe"),
     (NotFoundError, "`deepwriting recipes` lists recipes, `deepwriting status` lists runs"),
     (RunError, "the stage's folder rejects/ holds every row with its reason"),
