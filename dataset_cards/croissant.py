@@ -222,7 +222,7 @@ def _record_set(config: str, info: Any, documented: Sequence[Any]) -> dict[str, 
 def _field(config: str, column: str, feature: Any, doc: str) -> dict[str, Any]:
     """A column: a value, a list of values, or a list of records, whose fields are found by their path."""
     source = {"fileSet": {"@id": _file_set_id(config)}, "extract": {"column": column}}
-    field = {"@type": "cr:Field", "@id": f"{config}/{column}", "name": column, "description": doc}
+    field: dict[str, Any] = {"@type": "cr:Field", "@id": f"{config}/{column}", "name": column, "description": doc}
     inner = getattr(feature, "feature", None)
     if inner is not None:
         field |= {"isArray": True, "arrayShape": "-1"}

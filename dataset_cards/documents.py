@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,8 +131,13 @@ def drawn_with(content: bytes) -> str:
     Args:
         content: content of a PNG file.
     """
-    found = re.search(rb"tEXtSoftware\x00([\x20-\x7e]+)", content[:1024])
-    return found.group(1).decode("ascii") if found else ""
+    # A chunk of a PNG file: length of its data (4 bytes), its kind (4 bytes), its data, here a keyword, zero and text.
+    mark = b"tEXtSoftware\x00"
+    at = content.find(mark, 0, 1024)
+    if at < 4:
+        return ""
+    length = int.from_bytes(content[at - 4 : at], "big")
+    return content[at + len(mark) : at + 4 + length].decode("latin-1")
 
 
 def _parquet(folder: Path, path: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,6 @@ class Plot:
     alt: str
 
 
-#: All plots in the order of the card.
 PERPLEXITY = Plot(
     "perplexity.png",
     "True perplexity of the answer with empty, initial and final thinking",
@@ -92,6 +91,8 @@ PATTERNS = Plot(
     "connective.",
 )
 CATEGORIES = Plot("categories.png", "Kept rows by category", "Bar chart of kept rows by category, coloured by domain.")
+#: All plots.
+PLOTS = (PERPLEXITY, LENGTH, COPYING, CATEGORIES, PATTERNS)
 
 
 def _perplexity(statistics: Statistics) -> bytes:
@@ -215,25 +216,26 @@ def _categories(statistics: Statistics) -> bytes:
     return png(figure)
 
 
-def draw_plots(statistics: Statistics, thresholds: Mapping[str, Any] | None = None) -> dict[Plot, bytes]:
-    """Draw all plots of the card.
+def draw_plots(
+    statistics: Statistics, thresholds: Mapping[str, Any] | None = None, plots: Iterable[Plot] = PLOTS
+) -> dict[Plot, bytes]:
+    """Draw plots of the card.
 
     Args:
         statistics: statistics with at least one kept row.
         thresholds: limits of the filters as a recipe's ``filters`` section names them; those of copying and
             repetition are drawn.
+        plots: which ones, of ``PLOTS``.
 
     Returns:
-        Plot -> content of its PNG file, in the order of the card. Without a single thinking pattern there is no chart
-        of them.
+        Plot -> content of its PNG file. Without a single thinking pattern there is no chart of them.
     """
+    draw: Mapping[Plot, Callable[[], bytes]] = {
+        PERPLEXITY: lambda: _perplexity(statistics),
+        LENGTH: lambda: _thinking_length(statistics),
+        COPYING: lambda: _copying(statistics, thresholds or {}),
+        CATEGORIES: lambda: _categories(statistics),
+        PATTERNS: lambda: _patterns(statistics),
+    }
     with style():
-        plots = {
-            PERPLEXITY: _perplexity(statistics),
-            LENGTH: _thinking_length(statistics),
-            COPYING: _copying(statistics, thresholds or {}),
-            CATEGORIES: _categories(statistics),
-        }
-        if statistics.kept.patterns:
-            plots[PATTERNS] = _patterns(statistics)
-    return plots
+        return {plot: draw[plot]() for plot in plots if plot != PATTERNS or statistics.kept.patterns}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -10,7 +11,7 @@ from deepwriting.builders.manifest import read_manifest
 from deepwriting.builders.parquet import file_facts
 from deepwriting.dataset_cards.check import check_card
 from deepwriting.dataset_cards.documents import drawn_with, published_rows, render_documents, revise
-from deepwriting.dataset_cards.statistics import STATISTICS_COLUMNS, summarise
+from deepwriting.dataset_cards.statistics import STATISTICS_COLUMNS
 from deepwriting.errors import BuildError
 
 
@@ -26,17 +27,20 @@ def _documents(folder: Path) -> list[str]:
     return [file.path for file in read_manifest(folder).documents]
 
 
-def test_a_changed_row_changes_the_card(copied: Path) -> None:
+def test_a_changed_table_changes_the_card(copied: Path) -> None:
     before = (copied / "README.md").read_text("utf-8")
     path = next((copied / "data" / "all").glob("validation-*"))
-    table = pq.read_table(path)
-    at = table.schema.get_field_index("perplexity_after")
-    pq.write_table(table.set_column(at, table.schema.field(at), [table["perplexity_before"].to_pylist()]), path)
-    statistics = summarise(published_rows(copied, "all", read_manifest(copied).configs["all"].files))
-    assert statistics.kept.lower_perplexity == 5
+    schema = pq.read_schema(path)
+    rows = pq.read_table(path).to_pylist()
+    for row in rows:
+        row["perplexity_after"] = row["perplexity_before"]
+    rows[0]["query"] = "Write about lantern 0."
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    card = render_documents(copied, read_manifest(copied))["README.md"].decode()
     assert "| true perplexity lower than with the initial thinking | 100.0% | 100.0% |" in before
-    card = render_documents(copied, read_manifest(copied), statistics)["README.md"].decode()
     assert "| true perplexity lower than with the initial thinking | 71.4% | 75.0% |" in card
+    assert "share no request" in before
+    assert "Careful: 1 requests stand in both splits." in card
 
 
 def test_rows_are_read_from_all_splits_with_the_decision(built: Path) -> None:
@@ -72,16 +76,6 @@ def test_files_that_are_not_what_the_manifest_says_are_named(copied: Path) -> No
     path.unlink()
     with pytest.raises(BuildError, match=r"sft/validation-.* cannot be read"):
         render_documents(copied, manifest)
-
-
-def test_a_request_in_both_splits_is_told(copied: Path) -> None:
-    path = next((copied / "data" / "all").glob("validation-*"))
-    table = pq.read_table(path)
-    at = table.schema.get_field_index("query")
-    pq.write_table(table.set_column(at, table.schema.field(at), [["Write about lantern 0.", "Another."]]), path)
-    manifest = read_manifest(copied)
-    card = render_documents(copied, manifest)["README.md"].decode()
-    assert "Careful: 1 requests stand in both splits." in card
 
 
 def test_facts_about_a_release_are_revised_without_touching_the_tables(copied: Path) -> None:
