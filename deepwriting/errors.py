@@ -19,6 +19,7 @@
     │   └── RequestError                            one request cannot be computed, others can
     │       └── ContextOverflowError                the text does not fit into the model's context
     ├── BuildError             (ValueError)         a dataset that cannot be built
+    ├── HubError               (RuntimeError)       the Hub cannot be reached, refuses, or lacks what was asked for
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
 
 A message says what was wrong, the value received, and what is allowed. What to do next is said in one place, the
@@ -106,3 +107,7 @@ class BuildError(DeepWritingError, ValueError):
 
 class NotFoundError(DeepWritingError, LookupError):
     """A run, a row or a recipe that was named does not exist."""
+
+
+class HubError(DeepWritingError, RuntimeError):
+    """The Hub cannot be reached, refuses, or does not hold what was asked for."""

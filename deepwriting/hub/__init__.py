@@ -1,0 +1,1 @@
+"""Releases: everything that talks to the Hub, and whoever looks at what was released."""
