@@ -64,7 +64,7 @@ def render_card(
         deepwriting_version=__version__,
         changes=[escaped(str(change)) for change in settings.get("changes", [])],
         plots=plots,
-        empty_configs=", ".join(code(config) for config in infos if not infos[config].splits["train"].num_examples),
+        empty_configs="",
         clip=_clip(settings),
         numbers=_numbers(statistics),
         tables=_tables(statistics, settings, infos),

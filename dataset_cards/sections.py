@@ -7,15 +7,8 @@ from typing import Any
 
 from deepwriting.dataset_cards.markdown import code, count, escaped, number, share, size, table
 from deepwriting.dataset_cards.statistics import Group, Statistics
-from deepwriting.schema import CONFIG_COLUMNS
+from deepwriting.schema import CONFIG_COLUMNS, CONFIG_PURPOSE
 
-#: Config -> what it holds, for the configs table.
-CONFIG_PURPOSE = {
-    "default": "Kept rows: request, thinking, answer, search results, annotations",
-    "sft": "Kept rows as chat messages, ready for supervised fine-tuning",
-    "all": "Every searched row with its annotations, the decision about it and its segments",
-    "steps": "Every candidate of every search step with its score: material for preference pairs",
-}
 #: How a reader would write the types that are not plain values.
 _TYPE_NAMES = {
     "strings": "list of string",
@@ -34,9 +27,9 @@ CONDITIONS = {
 def configs(infos: Mapping[str, Any]) -> str:
     """Configs with their rows and download sizes."""
     rows = []
-    for name, purpose in CONFIG_PURPOSE.items():
-        info = infos[name]
-        rows.append((code(name), purpose, count(info.splits["train"].num_examples), size(info.download_size)))
+    for name, info in infos.items():
+        number = sum(split.num_examples for split in info.splits.values())
+        rows.append((code(name), CONFIG_PURPOSE[name], count(number), size(info.download_size)))
     return table(("config", "what it holds", "rows", "download"), rows, numbers=2)
 
 

@@ -19,6 +19,8 @@
     │   └── RequestError                            one request cannot be computed, others can
     │       └── ContextOverflowError                the text does not fit into the model's context
     ├── BuildError             (ValueError)         a dataset that cannot be built
+    │   ├── SchemaError                             a row has a wrong value, or a category that does not exist
+    │   └── NothingKeptError                        the default config, or a split of it, would be empty
     ├── HubError               (RuntimeError)       the Hub cannot be reached, refuses, or lacks what was asked for
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
 
@@ -103,6 +105,14 @@ class ContextOverflowError(RequestError):
 
 class BuildError(DeepWritingError, ValueError):
     """A dataset cannot be built from the rows at hand."""
+
+
+class SchemaError(BuildError):
+    """A row has a missing or wrong value, a category that does not exist, or an id that another row has too."""
+
+
+class NothingKeptError(BuildError):
+    """The default config, or a split of it, would have no row."""
 
 
 class NotFoundError(DeepWritingError, LookupError):

@@ -1,9 +1,11 @@
-"""Where a dataset lies: a folder here, or a release on the Hub, fetched as a whole.
+"""Where a dataset lies: a folder here, or a release on the Hub, which is fetched as a whole.
 
-runs/mine/deepwriting-20k           a folder
-runs/mine/deepwriting-20k@1.2.0     the same, if it holds that version
-someone/deepwriting-20k             the newest state of a repository
-someone/deepwriting-20k@1.2.0       the release with that tag; a commit or a branch does too
+===============================  ==========================================================
+runs/mine/deepwriting-20k        a folder
+runs/mine/deepwriting-20k@1.2.0  the same, if it holds that version
+someone/deepwriting-20k          the newest state of a repository
+someone/deepwriting-20k@1.2.0    the release with that tag; a commit or a branch does too
+===============================  ==========================================================
 """
 
 from __future__ import annotations
