@@ -19,16 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from deepwriting.builders.ablations import NO_REFLECTION_PROMPTS
-from deepwriting.builders.features import columns, features
-from deepwriting.builders.manifest import manifest, plain_settings
-from deepwriting.builders.parquet import MAX_SHARD_BYTES, TableFacts, file_facts, write_split
+from deepwriting.builders.features import columns
+from deepwriting.builders.manifest import manifest, parse_manifest, plain_settings
+from deepwriting.builders.parquet import MAX_SHARD_BYTES, FileFacts, TableFacts, file_facts, write_split
 from deepwriting.builders.selection import Choice, Selection
 from deepwriting.builders.shards import SortedDocuments, find_shards
 from deepwriting.builders.staging import MANIFEST_FILE, staged
 from deepwriting.builders.tables import table
-from deepwriting.dataset_cards.card import render_card
-from deepwriting.dataset_cards.plots import write_plots
-from deepwriting.dataset_cards.statistics import STATISTICS_COLUMNS, Statistics, summarise
+from deepwriting.dataset_cards.documents import published_rows, render_documents, write_documents
+from deepwriting.dataset_cards.statistics import Statistics, summarise
 from deepwriting.errors import BuildError, NothingKeptError
 from deepwriting.schema import CONFIG_COLUMNS, REQUIRED_CONFIGS, VALIDATION
 from deepwriting.sections.outcome import FiltersSection
@@ -132,7 +131,7 @@ def build_dataset(
             tables = _Tables(folder, selection, others, filters, _without_reflection(facts), limits)
             # First: it holds every row, so a build that cannot succeed fails here.
             everything = tables.write("all")
-            statistics = summarise(_published_rows(folder, everything))
+            statistics = summarise(published_rows(folder, "all", everything.files))
             _require_kept_rows(statistics)
             written = {config: everything if config == "all" else tables.write(config) for config in wanted}
         written = {config: written_table for config, written_table in written.items() if written_table.rows}
@@ -215,16 +214,6 @@ def _without_reflection(settings: Mapping[str, Any]) -> bool:
     return isinstance(search, Mapping) and search.get("prompts") == NO_REFLECTION_PROMPTS
 
 
-def _published_rows(folder: Path, written: TableFacts) -> Iterator[dict[str, Any]]:
-    """Rows as published: the card's numbers come from the files that readers get, float32 rounding included."""
-    import pyarrow.parquet as pq
-
-    for file in written.files:
-        with pq.ParquetFile(folder / file.path) as parquet:
-            for batch in parquet.iter_batches(columns=list(STATISTICS_COLUMNS)):
-                yield from batch.to_pylist()
-
-
 def _require_kept_rows(statistics: Statistics) -> None:
     if statistics.kept.rows:
         return
@@ -240,40 +229,20 @@ def _write_documents(
     name: str,
     version: str,
 ) -> None:
-    plots = write_plots(statistics, folder / "assets")
-    card = render_card(
-        statistics, settings, name=name, version=version, infos=_dataset_infos(tables.values()), plots=plots
-    )
-    (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     counts = {
         "rows": statistics.everything.rows,
         "kept": statistics.kept.rows,
         "dropped": statistics.everything.rows - statistics.kept.rows,
         "dropped_by_reason": statistics.drop_reasons,
     }
-    documents = [file_facts(folder / "README.md", folder)]
-    documents += [file_facts(folder / "assets" / plot.file, folder) for plot in plots]
-    text = manifest(
-        name=name, version=version, settings=settings, tables=tables.values(), documents=documents, counts=counts
-    )
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
 
-
-def _dataset_infos(tables: Any) -> Any:
-    """What the card's YAML tells `datasets` about every config: features, rows and sizes."""
-    from datasets import DatasetInfo, SplitDict, SplitInfo
-    from datasets.info import DatasetInfosDict
-
-    infos = {}
-    for written in tables:
-        splits = SplitDict()
-        for split in written.splits:
-            splits.add(SplitInfo(name=split.name, num_bytes=split.arrow_bytes, num_examples=split.rows))
-        infos[written.config] = DatasetInfo(
-            features=features(written.config),
-            splits=splits,
-            download_size=written.file_bytes,
-            dataset_size=written.arrow_bytes,
-            config_name=written.config,
+    def described(documents: Sequence[FileFacts]) -> str:
+        return manifest(
+            name=name, version=version, settings=settings, tables=tables.values(), documents=documents, counts=counts
         )
-    return DatasetInfosDict(infos)
+
+    # The documents are made from the manifest without them, as an audit makes them from the manifest that names them.
+    documents = render_documents(folder, parse_manifest(described([])), statistics)
+    write_documents(folder, documents)
+    text = described([file_facts(folder / path, folder) for path in documents])
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
