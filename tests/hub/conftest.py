@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import shutil
@@ -9,44 +10,73 @@ from typing import Any
 
 import pytest
 
-from deepwriting.builders.build import build_dataset
-from deepwriting.builders.selection import Choice
-
-#: Pairs of the run that these tests look at.
+#: Pairs that these tests search.
 PAIRS = 8
 
 
 @pytest.fixture(scope="session")
-def whole_run(
-    tmp_path_factory: pytest.TempPathFactory, pocket_model: Path, own_pairs: Any, write_lines: Any, recipe_for: Any
-) -> Path:
-    """A run of the pocket model through all stages, with its dataset; not to be changed."""
-    from deepwriting.engines.registry import close_engines
-    from deepwriting.pipeline import run_recipe
+def searched(
+    tmp_path_factory: pytest.TempPathFactory, pocket_model: Path, own_pairs: Any, recipe_for: Any
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows that a search of the pocket model has found, annotated and decided about, and the settings of the run."""
+    from datatrove.data import Document
 
-    folder = tmp_path_factory.mktemp("whole")
-    pairs = write_lines(folder / "pairs.jsonl", *own_pairs(PAIRS))
-    recipe, text = recipe_for(
-        pairs, pocket_model, build={"max_score": 5.0}, dataset={"name": "small", "version": "1.0.0"}
-    )
-    run_recipe(recipe, text, folder / "run")
+    import deepwriting
+    from deepwriting.engines.registry import close_engines, get_engine
+    from deepwriting.reer.found import Found
+    from deepwriting.reer.journal import Journal
+    from deepwriting.reer.prompts import load_prompts, prompt_hashes
+    from deepwriting.reer.search import LocalSearch
+    from deepwriting.schema import pair_id, row_id
+    from deepwriting.stages.annotate import annotators
+    from deepwriting.stages.decide import Decide
+
+    folder = tmp_path_factory.mktemp("searched")
+    recipe, _ = recipe_for(folder / "none.jsonl", pocket_model, build={"max_score": 5.0})
+    engine = get_engine(recipe.engines.generator)
+    journal = Journal(folder / "journal.jsonl", "x")
+    search = LocalSearch([engine], engine, load_prompts("compact"), recipe.search, seed=1, journal=journal)
+    steps = [*annotators(recipe.filters), Decide(recipe.build, deepwriting.__version__)]
+    rows = []
+    for pair in own_pairs(PAIRS):
+        key = pair_id(pair["query"], pair["answer"])
+        found = asyncio.run(search.search(key, pair["query"], pair["answer"], "en"))
+        if not isinstance(found, Found):
+            continue
+        metadata = {
+            "row_id": row_id(key, 0), "query": pair["query"], "thinking": found.thinking, "language": "en",
+            "category": "Creative Writing", "domain": "Artistic (Literature & Arts)", "category_probability": 0.75,
+            "source": "own", "source_id": pair["id"], "license": "CC0-1.0", "provenance": "{}", "rollout": 0,
+            "segments": found.segments, "trace": found.trace, **found.values,
+        }  # fmt: skip
+        document = Document(pair["answer"], key, metadata=metadata)
+        for step in steps:
+            step.annotate(document)
+        rows.append({"text": document.text, "id": document.id, "metadata": document.metadata})
+    journal.close()
     close_engines()
-    return folder / "run"
+    settings = {
+        "recipe": recipe.name,
+        "scorer": recipe.engines.scoring.model_dump(include={"engine", "model", "revision", "dtype"}),
+        "search": recipe.search.model_dump(exclude={"concurrency"}),
+        "filters": recipe.filters.model_dump(),
+        "build": recipe.build.model_dump(),
+        "prompts": prompt_hashes("compact"),
+    }
+    return rows, settings
 
 
 @pytest.fixture(scope="session")
-def documents(whole_run: Path) -> list[dict[str, Any]]:
-    """The decided rows of that run."""
-    found = []
-    for shard in sorted((whole_run / "build/shards").glob("*.jsonl.gz")):
-        found += [json.loads(line) for line in gzip.open(shard, "rt", encoding="utf-8")]
-    return found
+def documents(searched: Any) -> list[dict[str, Any]]:
+    """The rows of that search; not to be changed."""
+    return searched[0]
 
 
 @pytest.fixture(scope="session")
-def make_dataset(whole_run: Path) -> Callable[..., Path]:
-    """Builds a dataset of documents with the run's settings: ``make_dataset(path, documents, version="1.1.0")``."""
-    manifest = json.loads((whole_run / "small/manifest.json").read_text(encoding="utf-8"))
+def make_dataset(searched: Any) -> Callable[..., Path]:
+    """Builds a dataset of documents with that run's settings: ``make_dataset(path, documents, version="1.1.0")``."""
+    from deepwriting.builders.build import build_dataset
+    from deepwriting.builders.selection import Choice
 
     def make(
         out: Path,
@@ -54,6 +84,7 @@ def make_dataset(whole_run: Path) -> Callable[..., Path]:
         *,
         version: str = "1.0.0",
         validation_rows: int = 0,
+        rows_per_shard: int = 1000,
         **settings: Any,
     ) -> Path:
         shard = out.parent / f"{out.name}-shards" / "00000.jsonl.gz"
@@ -65,8 +96,9 @@ def make_dataset(whole_run: Path) -> Callable[..., Path]:
             out,
             name="small",
             version=version,
-            settings=manifest["settings"] | settings,
+            settings=searched[1] | settings,
             choice=Choice(validation_rows=validation_rows),
+            rows_per_shard=rows_per_shard,
         )
         return out
 
@@ -75,8 +107,14 @@ def make_dataset(whole_run: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, make_dataset: Any, documents: list[dict[str, Any]]) -> Path:
-    """A dataset of that run with a validation split; not to be changed."""
+    """A dataset of that search with a validation split; not to be changed."""
     return make_dataset(tmp_path_factory.mktemp("built") / "small", documents, validation_rows=1)
+
+
+@pytest.fixture(scope="session")
+def unsplit(tmp_path_factory: pytest.TempPathFactory, make_dataset: Any, documents: list[dict[str, Any]]) -> Path:
+    """The same without a validation split; not to be changed."""
+    return make_dataset(tmp_path_factory.mktemp("unsplit") / "small", documents)
 
 
 @pytest.fixture

@@ -22,16 +22,19 @@ def test_equal_folders_need_no_version(built: Path, dataset: Path) -> None:
     assert all(figure.old == figure.new for figure in diff.statistics)
 
 
-def test_rows_added_removed_and_changed(tmp_path: Path, make_dataset: Make, documents: Documents) -> None:
-    old = make_dataset(tmp_path / "old", documents[:-1])
+def test_rows_added_removed_and_changed(
+    tmp_path: Path, unsplit: Path, make_dataset: Make, documents: Documents
+) -> None:
     later = copy.deepcopy(documents[1:])
     later[0]["metadata"]["thinking"] += " And one more thought."
     later[0]["metadata"]["repetition"] = 0.25
-    diff = compare(old, make_dataset(tmp_path / "new", later, version="1.1.0"))
+    fresh = copy.deepcopy(documents[0])
+    fresh["metadata"]["row_id"] = "dw-0000000000000000-0"
+    diff = compare(unsplit, make_dataset(tmp_path / "new", [*later, fresh], version="1.1.0"))
     rows = diff.config("all").rows
     assert (rows.added, rows.removed, rows.changed) == (1, 1, 1)
     assert dict(rows.columns) == {"repetition": 1, "thinking": 1}
-    assert rows.examples["added"] == [documents[-1]["metadata"]["row_id"]]
+    assert rows.examples["added"] == ["dw-0000000000000000-0"]
     assert rows.examples["removed"] == [documents[0]["metadata"]["row_id"]]
     assert rows.examples["changed"] == [documents[1]["metadata"]["row_id"]]
     assert diff.config("steps").rows.changed == 0
@@ -39,31 +42,23 @@ def test_rows_added_removed_and_changed(tmp_path: Path, make_dataset: Make, docu
     assert dict(diff.config("verl").rows.columns) == {"solution": 1}
     assert (diff.schema_changed, diff.required_bump) == (False, "minor")
     figures = {(figure.kind, figure.name): (figure.old, figure.new) for figure in diff.statistics}
-    assert figures["rows", "all"] == (len(documents) - 1, len(documents) - 1)
+    assert figures["rows", "all"] == (len(documents), len(documents))
     assert ("mean", "repetition") in figures
 
 
 def test_other_shards_of_the_same_rows_are_a_patch(
-    tmp_path: Path, whole_run: Path, make_dataset: Make, documents: Documents
+    tmp_path: Path, unsplit: Path, make_dataset: Make, documents: Documents
 ) -> None:
-    from deepwriting.builders.build import build_dataset
-
-    old = make_dataset(tmp_path / "old", documents)
-    shards = tmp_path / "old-shards"
-    settings = {"recipe": "another"}
-    new = tmp_path / "new"
-    build_dataset(shards, new, name="small", version="1.0.1", settings=settings, rows_per_shard=3)
+    new = make_dataset(tmp_path / "new", documents, version="1.0.1", rows_per_shard=3, recipe="another")
     assert len(list((new / "data/all").iterdir())) > 1
-    diff = compare(old, new)
+    diff = compare(unsplit, new)
     assert (diff.schema_changed, diff.rows_changed, diff.required_bump) == (False, False, "patch")
-    assert diff.settings["recipe"] == ("short", "another")
+    assert diff.settings == {"recipe": ("short", "another")}
     assert "README.md" in diff.files
 
 
-def test_a_new_split_is_a_new_schema_and_says_which_rows_moved(
-    tmp_path: Path, built: Path, make_dataset: Make, documents: Documents
-) -> None:
-    diff = compare(make_dataset(tmp_path / "old", documents), built)
+def test_a_new_split_is_a_new_schema_and_says_which_rows_moved(unsplit: Path, built: Path) -> None:
+    diff = compare(unsplit, built)
     assert diff.required_bump == "major"
     change = diff.config("default")
     assert change.new_splits["validation"] == 1
