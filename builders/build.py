@@ -5,30 +5,29 @@
     out/assets/*                                     plots of the card
     out/manifest.json                                settings, counts, schema, checksums
 
-The same shards, settings and library versions give the same bytes in every file. `datasets` refuses a split without rows
-unless it is streamed, so a config or a split without rows is left out.
+The same shards, settings and library versions give the same bytes in every file. `datasets` refuses a split without
+rows unless it is streamed, so a config or a split without rows is left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepwriting.builders.ablations import NO_REFLECTION_PROMPTS
-from deepwriting.builders.features import columns, features
-from deepwriting.builders.manifest import manifest, plain_settings
-from deepwriting.builders.parquet import MAX_SHARD_BYTES, TableFacts, file_facts, write_split
+from deepwriting.builders.features import columns
+from deepwriting.builders.manifest import manifest, parse_manifest, plain_settings
+from deepwriting.builders.parquet import MAX_SHARD_BYTES, FileFacts, TableFacts, file_facts, write_split
 from deepwriting.builders.selection import Choice, Selection
 from deepwriting.builders.shards import SortedDocuments, find_shards
 from deepwriting.builders.staging import MANIFEST_FILE, staged
 from deepwriting.builders.tables import table
-from deepwriting.dataset_cards.card import render_card
-from deepwriting.dataset_cards.plots import write_plots
-from deepwriting.dataset_cards.statistics import STATISTICS_COLUMNS, Statistics, summarise
+from deepwriting.dataset_cards.documents import published_rows, render_documents, write_documents
+from deepwriting.dataset_cards.statistics import Statistics, summarise
 from deepwriting.errors import BuildError, NothingKeptError
 from deepwriting.schema import CONFIG_COLUMNS, REQUIRED_CONFIGS, VALIDATION
 from deepwriting.sections.outcome import FiltersSection
@@ -67,6 +66,7 @@ class BuildReport:
     bytes: int
 
 
+#: Annotated shards: a folder of them, or the files.
 Shards = str | Path | Sequence[str | Path]
 
 
@@ -82,6 +82,7 @@ def build_dataset(
     no_reflection: Shards | None = None,
     rows_per_shard: int = ROWS_PER_SHARD,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    watch: Callable[[str], None] | None = None,
 ) -> BuildReport:
     """Build the dataset folder; an earlier build at ``out`` stays in place until the new one is complete.
 
@@ -89,7 +90,7 @@ def build_dataset(
                       choice=Choice(validation_share=0.02))
 
     Args:
-        shards: a folder of ``*.jsonl.gz`` shards, or the files: the rows with the decision about each (stage ``build``).
+        shards: a folder of ``*.jsonl.gz`` shards, or the files: rows with the decision about each (stage ``build``).
         out: folder of the dataset; must be new, empty or an earlier build. It is replaced as a whole.
         name: name of the dataset, as on the Hub without the namespace.
         version: version of the dataset, such as ``1.0.0``.
@@ -98,10 +99,11 @@ def build_dataset(
             ``filters``, by whose thresholds config ``initial`` is measured, and ``search.prompts``.
         configs: configs to build, in any order; None means all of ``schema.CONFIG_COLUMNS``.
         choice: the validation split, and how much of a downsampled part stays; None means no validation split.
-        no_reflection: shards of another run of the same pairs, searched with the prompts ``no-reflection``. Without them
-            config ``no-reflection`` is there only if this run used those prompts.
+        no_reflection: shards of another run of the same pairs, searched with the prompts ``no-reflection``. Without
+            them config ``no-reflection`` is there only if this run used those prompts.
         rows_per_shard: most rows in one Parquet file.
         max_shard_bytes: size in Arrow memory after which a Parquet file ends even with fewer rows.
+        watch: is told the config whose table is about to be written.
 
     Returns:
         Where the dataset is and what it holds.
@@ -129,10 +131,10 @@ def build_dataset(
                 raise BuildError("the shards hold no row at all")
             selection = Selection(documents, choice or Choice())
             others = stack.enter_context(SortedDocuments(other_files, folder=folder)) if other_files else None
-            tables = _Tables(folder, selection, others, filters, _without_reflection(facts), limits)
+            tables = _Tables(folder, selection, others, filters, _without_reflection(facts), limits, watch)
             # First: it holds every row, so a build that cannot succeed fails here.
             everything = tables.write("all")
-            statistics = summarise(_published_rows(folder, everything))
+            statistics = summarise(published_rows(folder, "all", everything.files))
             _require_kept_rows(statistics)
             written = {config: everything if config == "all" else tables.write(config) for config in wanted}
         written = {config: written_table for config, written_table in written.items() if written_table.rows}
@@ -161,9 +163,12 @@ class _Tables:
     filters: FiltersSection
     without_reflection: bool
     limits: Mapping[str, int]
+    watch: Callable[[str], None] | None
 
     def write(self, config: str) -> TableFacts:
         """Write one table, split by split; a split without rows leaves nothing."""
+        if self.watch is not None:
+            self.watch(config)
         splits = [
             write_split(config, split, self._records(config, split), self.folder, **self.limits)
             for split in self.selection.splits
@@ -187,8 +192,8 @@ def check_name(name: str) -> None:
     """
     if not NAME_PATTERN.fullmatch(name) or ".." in name or "--" in name or name.endswith(".git"):
         raise BuildError(
-            f"dataset name {name!r}: allowed are up to 96 letters, digits, '-', '_' and '.', beginning and ending with a "
-            "letter or digit, without '--' and '..'"
+            f"dataset name {name!r}: allowed are up to 96 letters, digits, '-', '_' and '.', beginning and ending with "
+            "a letter or digit, without '--' and '..'"
         )
 
 
@@ -215,16 +220,6 @@ def _without_reflection(settings: Mapping[str, Any]) -> bool:
     return isinstance(search, Mapping) and search.get("prompts") == NO_REFLECTION_PROMPTS
 
 
-def _published_rows(folder: Path, written: TableFacts) -> Iterator[dict[str, Any]]:
-    """Rows as published: the card's numbers come from the files that readers get, float32 rounding included."""
-    import pyarrow.parquet as pq
-
-    for file in written.files:
-        with pq.ParquetFile(folder / file.path) as parquet:
-            for batch in parquet.iter_batches(columns=list(STATISTICS_COLUMNS)):
-                yield from batch.to_pylist()
-
-
 def _require_kept_rows(statistics: Statistics) -> None:
     if statistics.kept.rows:
         return
@@ -240,40 +235,20 @@ def _write_documents(
     name: str,
     version: str,
 ) -> None:
-    plots = write_plots(statistics, folder / "assets")
-    card = render_card(
-        statistics, settings, name=name, version=version, infos=_dataset_infos(tables.values()), plots=plots
-    )
-    (folder / "README.md").write_text(card, encoding="utf-8", newline="\n")
     counts = {
         "rows": statistics.everything.rows,
         "kept": statistics.kept.rows,
         "dropped": statistics.everything.rows - statistics.kept.rows,
         "dropped_by_reason": statistics.drop_reasons,
     }
-    documents = [file_facts(folder / "README.md", folder)]
-    documents += [file_facts(folder / "assets" / plot.file, folder) for plot in plots]
-    text = manifest(
-        name=name, version=version, settings=settings, tables=tables.values(), documents=documents, counts=counts
-    )
-    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")
 
-
-def _dataset_infos(tables: Any) -> Any:
-    """What the card's YAML tells `datasets` about every config: features, rows and sizes."""
-    from datasets import DatasetInfo, SplitDict, SplitInfo
-    from datasets.info import DatasetInfosDict
-
-    infos = {}
-    for written in tables:
-        splits = SplitDict()
-        for split in written.splits:
-            splits.add(SplitInfo(name=split.name, num_bytes=split.arrow_bytes, num_examples=split.rows))
-        infos[written.config] = DatasetInfo(
-            features=features(written.config),
-            splits=splits,
-            download_size=written.file_bytes,
-            dataset_size=written.arrow_bytes,
-            config_name=written.config,
+    def described(documents: Sequence[FileFacts]) -> str:
+        return manifest(
+            name=name, version=version, settings=settings, tables=tables.values(), documents=documents, counts=counts
         )
-    return DatasetInfosDict(infos)
+
+    # The documents are made from the manifest without them, as an audit makes them from the manifest that names them.
+    documents = render_documents(folder, parse_manifest(described([])), statistics)
+    write_documents(folder, documents)
+    text = described([file_facts(folder / path, folder) for path in documents])
+    (folder / MANIFEST_FILE).write_text(text, encoding="utf-8", newline="\n")

@@ -171,7 +171,7 @@ class Statistics:
     first_segment_scored: int
 
 
-def _ranked(counts: Counter[Key]) -> dict[Key, int]:
+def ranked(counts: Counter[Key]) -> dict[Key, int]:
     """Most frequent first; equal counts in order of the key, so that the card does not depend on row order."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -214,11 +214,11 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> Statistics:
         everything=everything,
         kept=kept,
         pairs=len(pairs),
-        drop_reasons=_ranked(drop_reasons),
-        flags=_ranked(flags),
-        categories=_ranked(categories),
-        languages=_ranked(languages),
-        sources={key: (count, kept_sources[key]) for key, count in _ranked(sources).items()},
-        models=_ranked(models),
+        drop_reasons=ranked(drop_reasons),
+        flags=ranked(flags),
+        categories=ranked(categories),
+        languages=ranked(languages),
+        sources={key: (count, kept_sources[key]) for key, count in ranked(sources).items()},
+        models=ranked(models),
         first_segment_scored=first_segment_scored,
     )

@@ -20,7 +20,8 @@
     │       └── ContextOverflowError                the text does not fit into the model's context
     ├── BuildError             (ValueError)         a dataset that cannot be built
     │   ├── SchemaError                             a row has a wrong value, or a category that does not exist
-    │   └── NothingKeptError                        the default config, or a split of it, would be empty
+    │   ├── NothingKeptError                        the default config, or a split of it, would be empty
+    │   └── CardError                               a dataset card that the Hub or `datasets` would not read
     ├── HubError               (RuntimeError)       the Hub cannot be reached, refuses, or lacks what was asked for
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
 
@@ -113,6 +114,10 @@ class SchemaError(BuildError):
 
 class NothingKeptError(BuildError):
     """The default config, or a split of it, would have no row."""
+
+
+class CardError(BuildError):
+    """A dataset card whose YAML is not valid, or says what is not true of the folder."""
 
 
 class NotFoundError(DeepWritingError, LookupError):
