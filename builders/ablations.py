@@ -25,8 +25,6 @@ from deepwriting.sections.outcome import FiltersSection
 
 #: Domains that ``no-literature`` leaves out (paper, section 3.3); a test compares them with the taxonomy.
 LITERATURE_DOMAINS = frozenset({"Artistic (Literature & Arts)", "Ordinary Life"})
-#: Share of the long rows in ``short``, and of the short ones in ``long``; a choice of ours.
-DOWNSAMPLE = 0.25
 #: The prompt set whose rows may be called ``no-reflection``.
 NO_REFLECTION_PROMPTS = "no-reflection"
 #: ``stop_reason`` of the rows in ``initial``.

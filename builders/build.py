@@ -5,14 +5,14 @@
     out/assets/*                                     plots of the card
     out/manifest.json                                settings, counts, schema, checksums
 
-The same shards, settings and library versions give the same bytes in every file. `datasets` refuses a split without rows
-unless it is streamed, so a config or a split without rows is left out.
+The same shards, settings and library versions give the same bytes in every file. `datasets` refuses a split without
+rows unless it is streamed, so a config or a split without rows is left out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,7 @@ class BuildReport:
     bytes: int
 
 
+#: Annotated shards: a folder of them, or the files.
 Shards = str | Path | Sequence[str | Path]
 
 
@@ -81,6 +82,7 @@ def build_dataset(
     no_reflection: Shards | None = None,
     rows_per_shard: int = ROWS_PER_SHARD,
     max_shard_bytes: int = MAX_SHARD_BYTES,
+    watch: Callable[[str], None] | None = None,
 ) -> BuildReport:
     """Build the dataset folder; an earlier build at ``out`` stays in place until the new one is complete.
 
@@ -88,7 +90,7 @@ def build_dataset(
                       choice=Choice(validation_share=0.02))
 
     Args:
-        shards: a folder of ``*.jsonl.gz`` shards, or the files: the rows with the decision about each (stage ``build``).
+        shards: a folder of ``*.jsonl.gz`` shards, or the files: rows with the decision about each (stage ``build``).
         out: folder of the dataset; must be new, empty or an earlier build. It is replaced as a whole.
         name: name of the dataset, as on the Hub without the namespace.
         version: version of the dataset, such as ``1.0.0``.
@@ -97,10 +99,11 @@ def build_dataset(
             ``filters``, by whose thresholds config ``initial`` is measured, and ``search.prompts``.
         configs: configs to build, in any order; None means all of ``schema.CONFIG_COLUMNS``.
         choice: the validation split, and how much of a downsampled part stays; None means no validation split.
-        no_reflection: shards of another run of the same pairs, searched with the prompts ``no-reflection``. Without them
-            config ``no-reflection`` is there only if this run used those prompts.
+        no_reflection: shards of another run of the same pairs, searched with the prompts ``no-reflection``. Without
+            them config ``no-reflection`` is there only if this run used those prompts.
         rows_per_shard: most rows in one Parquet file.
         max_shard_bytes: size in Arrow memory after which a Parquet file ends even with fewer rows.
+        watch: is told the config whose table is about to be written.
 
     Returns:
         Where the dataset is and what it holds.
@@ -128,7 +131,7 @@ def build_dataset(
                 raise BuildError("the shards hold no row at all")
             selection = Selection(documents, choice or Choice())
             others = stack.enter_context(SortedDocuments(other_files, folder=folder)) if other_files else None
-            tables = _Tables(folder, selection, others, filters, _without_reflection(facts), limits)
+            tables = _Tables(folder, selection, others, filters, _without_reflection(facts), limits, watch)
             # First: it holds every row, so a build that cannot succeed fails here.
             everything = tables.write("all")
             statistics = summarise(published_rows(folder, "all", everything.files))
@@ -160,9 +163,12 @@ class _Tables:
     filters: FiltersSection
     without_reflection: bool
     limits: Mapping[str, int]
+    watch: Callable[[str], None] | None
 
     def write(self, config: str) -> TableFacts:
         """Write one table, split by split; a split without rows leaves nothing."""
+        if self.watch is not None:
+            self.watch(config)
         splits = [
             write_split(config, split, self._records(config, split), self.folder, **self.limits)
             for split in self.selection.splits
@@ -186,8 +192,8 @@ def check_name(name: str) -> None:
     """
     if not NAME_PATTERN.fullmatch(name) or ".." in name or "--" in name or name.endswith(".git"):
         raise BuildError(
-            f"dataset name {name!r}: allowed are up to 96 letters, digits, '-', '_' and '.', beginning and ending with a "
-            "letter or digit, without '--' and '..'"
+            f"dataset name {name!r}: allowed are up to 96 letters, digits, '-', '_' and '.', beginning and ending with "
+            "a letter or digit, without '--' and '..'"
         )
 
 

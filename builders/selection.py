@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepwriting.builders.ablations import DOWNSAMPLE, LITERATURE_DOMAINS, stays
+from deepwriting.builders.ablations import LITERATURE_DOMAINS, stays
 from deepwriting.builders.shards import Facts, SortedDocuments
 from deepwriting.builders.validation import validation_places
 from deepwriting.errors import BuildError, NothingKeptError
 from deepwriting.schema import TRAIN, VALIDATION
-
-#: Largest share that may be held out for validation.
-MAX_VALIDATION_SHARE = 0.5
+from deepwriting.sections.outcome import DOWNSAMPLE, MAX_VALIDATION_SHARE, BuildSection
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,11 @@ class Choice:
             )
         if not 0 <= self.downsample <= 1:
             raise BuildError(f"downsample {self.downsample}: allowed are 0 to 1")
+
+    @classmethod
+    def of(cls, section: BuildSection) -> Choice:
+        """What a recipe chose."""
+        return cls(section.validation_share, section.validation_rows, section.downsample)
 
     @property
     def validates(self) -> bool:
@@ -92,8 +95,8 @@ class Selection:
         )
         left = "validation" if not held else "train"
         raise NothingKeptError(
-            f"{asked} leaves no row for {left}: {held} of {sum(kept)} kept rows would be held out; rows with the same or "
-            "nearly the same query stay together"
+            f"{asked} leaves no row for {left}: {held} of {sum(kept)} kept rows would be held out; rows with the same "
+            "or nearly the same query stay together"
         )
 
     @property

@@ -39,8 +39,8 @@ def query_groups(queries: Iterable[str]) -> list[int]:
         queries: the queries; texts are looked at one by one and not kept, but for their shingles.
 
     Returns:
-        For each query the place of the first query of its group. Equal keys, and queries that are alike directly or by a
-        chain of others, have the same group.
+        For each query the place of the first query of its group. Equal keys, and queries that are alike directly or by
+        a chain of others, have the same group.
     """
     firsts: dict[str, int] = {}
     groups = _Groups()
