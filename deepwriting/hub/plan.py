@@ -166,5 +166,9 @@ def moved_paths(old: Mapping[str, RemoteFile], new: Mapping[str, RemoteFile]) ->
         path
         for path in {*old, *new}
         if is_owned(path)
-        and (path not in old or path not in new or (old[path].blob, old[path].sha256) != (new[path].blob, new[path].sha256))
+        and (
+            path not in old
+            or path not in new
+            or (old[path].blob, old[path].sha256) != (new[path].blob, new[path].sha256)
+        )
     )

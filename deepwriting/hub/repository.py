@@ -113,7 +113,9 @@ class Repository:
         from huggingface_hub.errors import RepositoryNotFoundError
 
         try:
-            info = self._call("looking for the repository", lambda: self.api.dataset_info(self.name), RepositoryNotFoundError)
+            info = self._call(
+                "looking for the repository", lambda: self.api.dataset_info(self.name), RepositoryNotFoundError
+            )
         except RepositoryNotFoundError as error:
             if _status(error) == 401 and self.has_token and "expired" in _message(error):
                 raise self._error("looking for the repository", error) from error
@@ -164,9 +166,7 @@ class Repository:
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
         def fetched() -> bytes:
-            return Path(
-                self.api.hf_hub_download(self.name, path, repo_type="dataset", revision=revision)
-            ).read_bytes()
+            return Path(self.api.hf_hub_download(self.name, path, repo_type="dataset", revision=revision)).read_bytes()
 
         try:
             return self._call(f"reading {path}", fetched, EntryNotFoundError)

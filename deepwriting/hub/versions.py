@@ -98,9 +98,7 @@ def _schema(manifest: Manifest) -> dict[str, object]:
 
 
 def _data(manifest: Manifest) -> dict[str, list[tuple[str, str]]]:
-    return {
-        config: [(file.split, file.sha256) for file in found.files] for config, found in manifest.configs.items()
-    }
+    return {config: [(file.split, file.sha256) for file in found.files] for config, found in manifest.configs.items()}
 
 
 def _documents(manifest: Manifest) -> dict[str, str]:

@@ -140,7 +140,9 @@ def _sentence(reason: str) -> str:
 def _note(repository: Repository, yanked: Mapping[str, Yank], head: str, title: str) -> str:
     from huggingface_hub import CommitOperationAdd
 
-    ordered = {version: yanked[version] for version in sorted(yanked, key=lambda text: parse_version(text) or (0, 0, 0))}
+    ordered = {
+        version: yanked[version] for version in sorted(yanked, key=lambda text: parse_version(text) or (0, 0, 0))
+    }
     data = {version: asdict(entry) for version, entry in ordered.items()}
     listed = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     operations = [CommitOperationAdd(YANKED_FILE, listed.encode())]

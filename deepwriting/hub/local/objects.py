@@ -22,8 +22,8 @@ Kind = Literal["blob", "tree", "commit", "tag"]
 #: A full object id (40 hexadecimal digits).
 OID = re.compile(r"[0-9a-f]{40}")
 _FILE, _FOLDER = b"100644", b"40000"
-#: Enough of a compressed object to know its kind and size.
-_HEADER_BYTES = 64
+#: Enough of a compressed object to know its kind and size: the tables of its compression come first, up to 300 bytes.
+_HEADER_BYTES = 1024
 
 
 def write_atomically(path: Path, contents: bytes) -> None:

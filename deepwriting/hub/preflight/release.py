@@ -17,7 +17,11 @@ from deepwriting.hub.versions import Bump, Version, bump_between, is_enough, lea
 from deepwriting.hub.yanked import Yank
 
 #: Bump -> what has changed, in words.
-_CHANGED: Mapping[Bump, str] = {"major": "the schema has changed", "minor": "rows have changed", "patch": "the card has"}
+_CHANGED: Mapping[Bump, str] = {
+    "major": "the schema has changed",
+    "minor": "rows have changed",
+    "patch": "the card has",
+}
 
 
 def check_version(
@@ -49,11 +53,15 @@ def check_version(
         withdrawn = f"; it was withdrawn: {yanked[str(version)].reason}" if str(version) in yanked else ""
         if different:
             detail = f"{version} is published with another content: {some(different)} differ{withdrawn}"
-            return Check("version", "refused", detail, _rebuild(folder, highest.grown(_needed(repository, versions, manifest))))
+            return Check(
+                "version", "refused", detail, _rebuild(folder, highest.grown(_needed(repository, versions, manifest)))
+            )
         return Check("version", "ok", f"{version} is published already, with this very content{withdrawn}")
     if version < highest:
         detail = f"{version} is lower than {highest}, which is published; a new version is higher than all before"
-        return Check("version", "refused", detail, _rebuild(folder, highest.grown(_needed(repository, versions, manifest))))
+        return Check(
+            "version", "refused", detail, _rebuild(folder, highest.grown(_needed(repository, versions, manifest)))
+        )
     return _check_bump(folder, manifest, version, highest, repository, versions[highest], watch)
 
 

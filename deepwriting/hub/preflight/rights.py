@@ -36,9 +36,7 @@ def check_token(repository: Repository) -> tuple[Identity | None, Check]:
     return None, Check("token", "refused", f"{identity.name}'s, but its role is {identity.role}, not write", LOG_IN)
 
 
-def check_repository(
-    repository: Repository, identity: Identity, private: bool | None
-) -> tuple[bool | None, Check]:
+def check_repository(repository: Repository, identity: Identity, private: bool | None) -> tuple[bool | None, Check]:
     """Whether the token may write there, and who sees it.
 
     Args:
@@ -54,7 +52,9 @@ def check_repository(
     if found is None:
         namespace = name.partition("/")[0]
         if namespace not in identity.namespaces:
-            detail = f"{name} is not there, and {identity.name} is not in {namespace!r}: {', '.join(identity.namespaces)}"
+            detail = (
+                f"{name} is not there, and {identity.name} is not in {namespace!r}: {', '.join(identity.namespaces)}"
+            )
             return None, Check("repository", "refused", detail, f"--repo {identity.name}/{name.partition('/')[2]}")
         kind = "public" if private is False else "private"
         return None, Check("repository", "ok", f"{name} will be created, {kind}")

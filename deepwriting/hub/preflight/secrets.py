@@ -20,7 +20,9 @@ SECRETS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
     ),
     "AWS secret key": (
         ("aws_secret", "AWS_SECRET", "SecretAccessKey"),
-        re.compile(r"(?i:aws_secret_access_key|SecretAccessKey)[\"']?\s*[=:]\s*[\"']?(?![A-Za-z0-9/+]*EXAMPLE)[A-Za-z0-9/+]{40}"),
+        re.compile(
+            r"(?i:aws_secret_access_key|SecretAccessKey)[\"']?\s*[=:]\s*[\"']?(?![A-Za-z0-9/+]*EXAMPLE)[A-Za-z0-9/+]{40}"
+        ),
     ),
     "GitHub token": (
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),

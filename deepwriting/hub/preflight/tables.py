@@ -62,9 +62,7 @@ def read_rows(folder: Path, manifest: Manifest, watch: Callable[[int], None] | N
     return rows
 
 
-def _read_file(
-    folder: Path, config: str, columns: tuple[ManifestColumn, ...], file: FileFacts, rows: Rows
-) -> None:
+def _read_file(folder: Path, config: str, columns: tuple[ManifestColumn, ...], file: FileFacts, rows: Rows) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -140,7 +140,10 @@ def _in_settings(value: Any, key: str) -> list[str]:
         return [f"local path in the manifest, {key}"] if is_local_path(value) else []
     if isinstance(value, dict):
         named = [_in_settings(name, key) for name in value]
-        return [*sum(named, []), *(found for name, item in value.items() for found in _in_settings(item, f"{key}.{name}"))]
+        return [
+            *sum(named, []),
+            *(found for name, item in value.items() for found in _in_settings(item, f"{key}.{name}")),
+        ]
     if isinstance(value, (list, tuple)):
         return [found for index, item in enumerate(value) for found in _in_settings(item, f"{key}[{index}]")]
     return []
