@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from deepwriting.hub.publish import Prepared, Published
+    from deepwriting.hub.prepare import Prepared
+    from deepwriting.hub.send import Published
 
 #: Kinds of personal data that can be answered for; a test compares them with ``cleaning.pii.KINDS``.
 PERSONAL_DATA = ("email", "ip", "card", "phone", "handle")
@@ -22,7 +23,7 @@ TIMEOUT = 120.0
 @click.command(
     "publish",
     short_help="publish a dataset folder as a version on the Hub",
-    epilog="Example:  deepwriting publish runs/mine/deepwriting-20k --repo me/deepwriting-20k --version 1.0.0 --dry-run",
+    epilog="Example:  deepwriting publish runs/mine/deepwriting-20k --repo me/dw-20k --version 1.0.0 --dry-run",
 )
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--repo", metavar="NS/NAME", required=True, help="Repository on the Hub that HF_ENDPOINT names.")
@@ -80,7 +81,7 @@ def command(
     code 1: refused; nothing was sent.
     """
     _check_usage(folder, repo, version, branch, yank, reason, dry_run)
-    from deepwriting.hub.repository import patient_client
+    from deepwriting.hub.patience import patient_client
 
     _quiet(as_json)
     with patient_client(timeout):
@@ -142,7 +143,9 @@ def _publish(
     as_json: bool,
 ) -> int:
     from deepwriting.cli.console import err
-    from deepwriting.hub.publish import Permissions, prepare, send
+    from deepwriting.hub.preflight.base import Permissions
+    from deepwriting.hub.prepare import prepare
+    from deepwriting.hub.send import send
 
     console = err()
     with console.status("checking …") as status:
@@ -210,8 +213,8 @@ def _yank(repo: str, version: str, reason: str, as_json: bool) -> int:
         return 0
     click.echo(f"{repo}: version {done.version} is withdrawn: {done.reason}")
     click.echo(
-        f"Noted in the card and in yanked.json on main ({done.commit[:8]}). The tag {done.tag} stays: who names it still "
-        "gets it.\nNow publish a better one: deepwriting publish DIR --repo "
+        f"Noted in the card and in yanked.json on main ({done.commit[:8]}). The tag {done.tag} stays: who names it "
+        "still gets it.\nNow publish a better one: deepwriting publish DIR --repo "
         f"{repo} --version …",
         err=True,
     )

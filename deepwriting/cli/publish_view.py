@@ -11,7 +11,8 @@ from deepwriting.cli.console import err, out
 from deepwriting.cli.tables import plain_table
 
 if TYPE_CHECKING:
-    from deepwriting.hub.publish import Prepared, Published
+    from deepwriting.hub.prepare import Prepared
+    from deepwriting.hub.send import Published
 
 #: Verdict -> how a terminal shows it.
 _STYLES = {"ok": "green", "warning": "yellow", "refused": "bold red", "skipped": "dim"}
@@ -60,8 +61,8 @@ def show_plan(prepared: Prepared) -> None:
     console.print(table)
     share = plan.new_bytes / plan.total_bytes if plan.total_bytes else 0.0
     console.print(
-        f"To send: at most {megabytes(plan.new_bytes)} of {megabytes(plan.total_bytes)} ({share:.0%}), counted in whole "
-        "files. A store that keeps chunks (Xet) takes less of a changed file; how much, only the store knows.",
+        f"To send: at most {megabytes(plan.new_bytes)} of {megabytes(plan.total_bytes)} ({share:.0%}), counted in "
+        "whole files. A store that keeps chunks (Xet) takes less of a changed file; how much, only the store knows.",
         soft_wrap=True,
     )
 

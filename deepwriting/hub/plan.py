@@ -27,9 +27,13 @@ from deepwriting.hub.repository import RemoteFile
 State = Literal["new", "changed", "stored", "same"]
 #: The list of withdrawn versions, which lies on the main branch beside the release and is no part of it.
 YANKED_FILE = "yanked.json"
+#: Name of the card in every repository.
+CARD_FILE = "README.md"
+#: Files of the Hub's and of the repository's own, which are no part of any release and nobody's mistake either.
+_BESIDE = (".gitattributes", YANKED_FILE)
 #: Folders and files that a release owns: what lies there and is not part of it would be loaded or shown with it.
 _OWNED = ("data/", "assets/")
-_OWNED_FILES = ("README.md", "croissant.json", MANIFEST_FILE)
+_OWNED_FILES = (CARD_FILE, "croissant.json", MANIFEST_FILE)
 _HASH_BLOCK = 1 << 20
 
 
@@ -127,8 +131,8 @@ def make_plan(
             state = "new" if found is None else "changed"
         planned.append(PlannedFile(file, state))
     ours = {planned_.file.path for planned_ in planned}
-    left = sorted(set(tree) - ours)
-    deleted = [path for path in left if is_owned(path) or (path in set(earlier) and path != YANKED_FILE)]
+    left = sorted(set(tree) - ours - {*_BESIDE})
+    deleted = [path for path in left if is_owned(path) or path in set(earlier)]
     return Plan(tuple(planned), tuple(deleted), tuple(path for path in left if path not in deleted))
 
 

@@ -1,39 +1,26 @@
 """A dataset repository on the Hub, through `huggingface_hub`, with its gaps filled.
 
-What `huggingface_hub` 2.4 does by itself: it tries large uploads, listings and downloads again after 408, 429, 5xx and
-lost connections. What it does not, and this module does:
-
-* Every other request (who am I, refs, create, commit, tag) is sent once. Here it is tried again, waiting as long as the
-  Hub asks for.
-* Its client waits for an answer for ever. ``patient_client`` sets a limit.
+* Requests that `huggingface_hub` sends once are sent again where the failure passes; see ``patience.py``.
 * A commit whose answer is lost may have been made. It is never sent again blindly: the branch is looked at first.
-* Its messages may hold signed addresses. Here no message holds a secret.
+* What the Hub says about an error may hold signed addresses. Here no message holds a secret.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from deepwriting import __version__
 from deepwriting.errors import ConflictError, HubError, TokenError
+from deepwriting.hub.patience import is_passing, message_of, root_of, status_of, wait_before
 from deepwriting.hub.preflight.secrets import redacted
 
 Result = TypeVar("Result")
 
 #: Times that a request is sent at most.
 ATTEMPTS = 5
-#: Wait before the second attempt, doubled for every further one; and the longest wait that the Hub may ask for (s).
-FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
-#: Longest silence of the Hub before a request counts as lost (seconds).
-PATIENCE = 120.0
-#: Answers after which the same request may work later; those that `huggingface_hub` takes for it too.
-_PASSING = frozenset((408, 429, 500, 502, 503, 504))
 #: The answer to a commit whose parent is no longer the branch's head.
 _PARENT_MOVED = 412
 
@@ -117,7 +104,7 @@ class Repository:
                 "looking for the repository", lambda: self.api.dataset_info(self.name), RepositoryNotFoundError
             )
         except RepositoryNotFoundError as error:
-            if _status(error) == 401 and self.has_token and "expired" in _message(error):
+            if status_of(error) == 401 and self.has_token and "expired" in message_of(error):
                 raise self._error("looking for the repository", error) from error
             return None
         return bool(info.private)
@@ -133,7 +120,7 @@ class Repository:
                 HfHubHTTPError,
             )
         except HfHubHTTPError as error:
-            if _status(error) == 403:
+            if status_of(error) == 403:
                 return False
             raise self._error("asking for the right to write", error) from error
         return True
@@ -223,12 +210,12 @@ class Repository:
                     ).oid
                 )
             except Exception as error:
-                problem = _root(error)
-                if _status(problem) == _PARENT_MOVED:
+                problem = root_of(error)
+                if status_of(problem) == _PARENT_MOVED:
                     raise Moved from error
-                if attempt == ATTEMPTS or not _passing(error):
+                if attempt == ATTEMPTS or not is_passing(error):
                     raise self._error(doing, error) from error
-                time.sleep(_wait(problem, attempt))
+                time.sleep(wait_before(problem, attempt))
             # The commit may have been made although nobody was told.
             if self.refs().branches.get(branch) != parent:
                 raise Moved
@@ -250,7 +237,7 @@ class Repository:
             )
         except HfHubHTTPError as error:
             # 409 also answers the second attempt when the answer to the first was lost.
-            if _status(error) != 409:
+            if status_of(error) != 409:
                 raise self._error(f"adding the tag {tag}", error) from error
             if (found := self.refs().tags.get(tag)) != commit:
                 raise ConflictError(
@@ -270,9 +257,9 @@ class Repository:
             try:
                 return request()
             except Exception as error:
-                problem = _root(error)
-                if attempt < tries and _passing(error):
-                    time.sleep(_wait(problem, attempt))
+                problem = root_of(error)
+                if attempt < tries and is_passing(error):
+                    time.sleep(wait_before(problem, attempt))
                 elif isinstance(error, passed):
                     raise
                 else:
@@ -281,8 +268,8 @@ class Repository:
 
     def _error(self, doing: str, error: Exception) -> HubError:
         """What went wrong, in words without secrets."""
-        problem = _root(error)
-        status, said = _status(problem), redacted(_message(problem), self._token)
+        problem = root_of(error)
+        status, said = status_of(problem), redacted(message_of(problem), self._token)
         where = f"{self.name}: {doing}"
         if status == 401 or type(problem).__name__ == "LocalTokenNotFoundError":
             return TokenError(f"{where}: the Hub does not accept the token, or it has expired ({said})")
@@ -291,89 +278,3 @@ class Repository:
         if status is not None:
             return HubError(f"{where}: the Hub answered {status} ({said})")
         return HubError(f"{where}: {said}")
-
-
-def _root(error: BaseException) -> BaseException:
-    """The error of the request below `huggingface_hub`'s "Error while uploading"."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _status(error: BaseException) -> int | None:
-    found = getattr(getattr(error, "response", None), "status_code", None)
-    return found if isinstance(found, int) else None
-
-
-def _message(error: BaseException) -> str:
-    said = getattr(error, "server_message", None) or str(error)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
-def _passing(error: BaseException) -> bool:
-    """Whether the same request may work a little later."""
-    import httpx2
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    problem = _root(error)
-    if (status := _status(problem)) is not None:
-        # Uploads that `huggingface_hub` has tried often enough come in a RuntimeError.
-        return status in _PASSING and problem is error
-    if isinstance(problem, (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)):
-        return problem is error
-    # An answer of 5xx whose body is no JSON, where `huggingface_hub` reads the body first; a download or an upload
-    # through Xet that was interrupted.
-    return isinstance(problem, (json.JSONDecodeError, ConnectionError, TimeoutError, LocalEntryNotFoundError))
-
-
-def _wait(error: BaseException, attempt: int) -> float:
-    """How long to wait before the next attempt (seconds): what the Hub asks for, or longer each time."""
-    from huggingface_hub.utils import parse_ratelimit_headers
-
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    if headers is not None:
-        asked: float | None = None
-        if (limit := parse_ratelimit_headers(headers)) is not None and limit.remaining == 0:
-            asked = float(limit.reset_in_seconds)
-        elif str(headers.get("retry-after", "")).isdigit():
-            asked = float(headers["retry-after"])
-        if asked is not None:
-            return min(asked, LONGEST_WAIT)
-    return FIRST_WAIT * 2.0 ** (attempt - 1)
-
-
-class _Redacting(logging.Filter):
-    """Takes signed addresses and tokens out of `huggingface_hub`'s warnings."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redacted(record.getMessage()), None
-        return True
-
-
-@contextmanager
-def patient_client(patience: float = PATIENCE) -> Iterator[None]:
-    """Have `huggingface_hub` wait for an answer no longer than this, and keep secrets out of its warnings.
-
-    For a process of ours: the client is the whole process's, and is put back to the default afterwards.
-
-    Args:
-        patience: longest silence of the Hub (seconds).
-    """
-    import httpx2
-    from huggingface_hub import set_client_factory
-    from huggingface_hub.utils._http import default_client_factory
-
-    def made() -> httpx2.Client:
-        client = default_client_factory()
-        client.timeout = httpx2.Timeout(patience)
-        return client
-
-    logger, only = logging.getLogger("huggingface_hub.utils._http"), _Redacting()
-    set_client_factory(made)
-    logger.addFilter(only)
-    try:
-        yield
-    finally:
-        logger.removeFilter(only)
-        set_client_factory(default_client_factory)

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from deepwriting.errors import ConflictError, HubError, RefusedError
-from deepwriting.hub.plan import YANKED_FILE
+from deepwriting.hub.plan import CARD_FILE, YANKED_FILE
 from deepwriting.hub.preflight.secrets import find_paths, find_secrets
 from deepwriting.hub.repository import Moved, Repository
 from deepwriting.hub.versions import parse_version, published
 
 #: Longest reason (characters): it is a sentence on a page.
 MAX_REASON = 500
-_CARD, _MAIN = "README.md", "main"
+_MAIN = "main"
 _BEGIN, _END = "<!-- withdrawn versions -->", "<!-- end of withdrawn versions -->"
 _NOTE = re.compile(rf"\n?{re.escape(_BEGIN)}\n.*?{re.escape(_END)}\n", re.DOTALL)
 _METADATA = re.compile(r"\A---\s*\n.*?\n---[^\S\n]*\n", re.DOTALL)
@@ -100,8 +100,8 @@ def yank(repo: str, version: str, reason: str) -> Yanked:
         What was done.
 
     Raises:
-        RefusedError: if the reason is empty, too long, or holds a secret.
-        HubError: if the version is not published there, or the Hub refuses or cannot be reached.
+        RefusedError: if the reason is empty, too long, or holds a secret, or the version is not published there.
+        HubError: if the Hub refuses or cannot be reached.
     """
     reason = _sentence(reason)
     repository = Repository(repo)
@@ -111,7 +111,7 @@ def yank(repo: str, version: str, reason: str) -> Yanked:
         wanted = parse_version(version)
         if wanted is None or wanted not in versions:
             shown = ", ".join(map(str, versions)) or "none"
-            raise HubError(f"{repo} has no version {version!r}; published are {shown}")
+            raise RefusedError(f"{repo} has no version {version!r}; published are {shown}")
         tag, head = versions[wanted], refs.branches.get(_MAIN)
         if head is None:
             raise HubError(f"{repo} has no branch {_MAIN} for the note")
@@ -146,9 +146,9 @@ def _note(repository: Repository, yanked: Mapping[str, Yank], head: str, title: 
     data = {version: asdict(entry) for version, entry in ordered.items()}
     listed = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     operations = [CommitOperationAdd(YANKED_FILE, listed.encode())]
-    card = repository.read(_CARD, head)
+    card = repository.read(CARD_FILE, head)
     if card is not None:
-        operations.append(CommitOperationAdd(_CARD, with_note(card.decode("utf-8"), ordered).encode()))
+        operations.append(CommitOperationAdd(CARD_FILE, with_note(card.decode("utf-8"), ordered).encode()))
     return repository.commit(operations, message=title, branch=_MAIN, parent=head)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +28,19 @@ class Check:
     verdict: Verdict
     detail: str
     repair: str = ""
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What somebody answers for, although a check would refuse it.
+
+    Attributes:
+        licences: names of licences whose texts may be passed on.
+        personal_data: kinds of personal data (``cleaning.pii.KINDS``) that name nobody in these texts.
+    """
+
+    licences: Collection[str] = ()
+    personal_data: Collection[str] = ()
 
 
 def some(items: Iterable[str]) -> str:

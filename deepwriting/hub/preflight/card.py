@@ -9,11 +9,9 @@ from typing import Any
 from deepwriting.builders.manifest import Manifest
 from deepwriting.dataset_cards.check import check_card, parse_yaml
 from deepwriting.errors import CardError
+from deepwriting.hub.plan import CARD_FILE
 from deepwriting.hub.preflight.base import Check, some
 from deepwriting.hub.preflight.files import run_of
-
-#: Name of the card in every repository.
-CARD_FILE = "README.md"
 
 
 def check_the_card(folder: Path, manifest: Manifest) -> Check:

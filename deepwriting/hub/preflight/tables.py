@@ -163,7 +163,8 @@ def _schema_check(folder: Path, manifest: Manifest, rows: Rows) -> Check:
 def _default_check(folder: Path, manifest: Manifest) -> Check:
     missing = [name for name in REQUIRED_CONFIGS if name not in manifest.configs or not manifest.configs[name].rows]
     if missing:
-        repair = f"loosen `build` or `filters` in the recipe, then: deepwriting run {run_of(folder)}/recipe.yaml --redo annotate"
+        run = f"deepwriting run {run_of(folder)}/recipe.yaml --redo annotate"
+        repair = f"loosen `build` or `filters` in the recipe, then: {run}"
         return Check("default config", "refused", f"without rows: {', '.join(missing)}", repair)
     return Check("default config", "ok", f"{manifest.configs[REQUIRED_CONFIGS[0]].rows} rows")
 

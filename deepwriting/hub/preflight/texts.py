@@ -55,7 +55,7 @@ class TextScan:
         """
         for column, rows in columns:
             for row, texts in zip(ids, rows, strict=True):
-                for text in (part for text in texts for part in _parts(text)):
+                for text in (part for whole in texts for part in _parts(whole)):
                     if (known := hash((text, column in PROSE, column in _MODELS))) not in self._seen:
                         self._seen.add(known)
                         self._look(text, column, f"{config} {row} {column}")
@@ -139,9 +139,8 @@ def _in_settings(value: Any, key: str) -> list[str]:
     if isinstance(value, str):
         return [f"local path in the manifest, {key}"] if is_local_path(value) else []
     if isinstance(value, dict):
-        named = [_in_settings(name, key) for name in value]
         return [
-            *sum(named, []),
+            *(found for name in value for found in _in_settings(name, key)),
             *(found for name, item in value.items() for found in _in_settings(item, f"{key}.{name}")),
         ]
     if isinstance(value, (list, tuple)):
