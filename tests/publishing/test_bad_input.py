@@ -73,6 +73,7 @@ def test_a_good_folder_passes(first: Path) -> None:
 def test_no_dataset_and_another_version(first: Path, tmp_path: Path) -> None:
     check = found(tmp_path, "manifest")
     assert (check.verdict, check.repair) == ("refused", f"deepwriting build RUN {tmp_path}")
+    assert found(first.parent, "manifest").repair == f"deepwriting publish {first} …", "a run holds its dataset"
     check = found(first, "manifest", version="1.2.0")
     assert check.detail == "the folder holds version 1.0.0, and --version asks for 1.2.0"
     assert check.repair.endswith("--version 1.2.0")

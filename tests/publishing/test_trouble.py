@@ -172,4 +172,4 @@ assert len(commits()) == 3
     assert "somebody else has changed data/default/train-00009-of-00010.parquet; nothing was published" in own
     assert once == "published"
     assert for_ever.endswith("somebody else keeps committing to main; nothing was published")
-    assert "somebody else has changed README.md" in other
+    assert other == "tester/essays: somebody else has just published another 1.1.0"
