@@ -1,1 +1,1 @@
-"""Releases: everything that talks to the Hub, and whoever looks at what was released."""
+"""Everything that talks to the Hub, and a small Hub of one's own to talk to."""
