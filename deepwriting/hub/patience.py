@@ -53,9 +53,9 @@ def is_passing(error: BaseException) -> bool:
         return status in _PASSING and problem is error
     if isinstance(problem, (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)):
         return problem is error
-    # An answer of 5xx whose body is no JSON, where `huggingface_hub` reads the body first; a download or an upload
-    # through Xet that was interrupted.
-    return isinstance(problem, (json.JSONDecodeError, ConnectionError, TimeoutError, LocalEntryNotFoundError))
+    # An answer of 5xx whose body is no JSON, where `huggingface_hub` reads the body first; an interrupted download.
+    # Not a ConnectionError: it comes from `hf_xet`, which has tried for minutes by then.
+    return isinstance(problem, (json.JSONDecodeError, LocalEntryNotFoundError))
 
 
 def wait_before(error: BaseException, attempt: int) -> float:

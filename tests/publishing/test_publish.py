@@ -173,7 +173,7 @@ assert yank(REPO, "1.0.0", "The | lanterns were wrong.").commit is None
 repository = Repository(REPO)
 assert repository.refs().tags["1.0.0"] == tag
 card = repository.read("README.md", "main").decode()
-print([line for line in card.splitlines() if "lanterns" in line])
+print([line for line in card.splitlines() if "lanterns were" in line])
 from deepwriting.hub.yanked import without_note
 assert without_note(card) == repository.read("README.md", "1.0.0").decode()
 prepared = prepare(first, REPO)

@@ -192,6 +192,6 @@ def _licence_check(rows: Rows, allowed: Collection[str]) -> Check:
             f"leave the source out of the recipe, or, if you have the right to pass its texts on, add {options}",
         )
     shown = some(sorted(rows.licences)) or "none named"
-    if answered := sorted(rows.licences & set(allowed)):
+    if answered := sorted(refused_licences(rows.licences)):
         return Check("licences", "warning", f"{shown}; passed on at your word: {some(answered)}")
     return Check("licences", "ok", shown)
