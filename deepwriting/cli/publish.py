@@ -126,7 +126,7 @@ def _check_usage(
 def _quiet(as_json: bool) -> None:
     """Progress bars of `huggingface_hub` only where somebody looks."""
     if as_json or not sys.stderr.isatty():
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
 
         disable_progress_bars()
 

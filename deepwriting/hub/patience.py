@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,8 @@ from deepwriting.hub.preflight.secrets import redacted
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
 #: Longest silence of the Hub before a request counts as lost (seconds).
 PATIENCE = 120.0
+#: How long `hf_xet` tries one request again and again, unless somebody has set it.
+_XET_PATIENCE = "HF_XET_CLIENT_RETRY_MAX_DURATION"
 #: Answers after which the same request may work later; those that `huggingface_hub` takes for it too.
 _PASSING = frozenset((408, 429, 500, 502, 503, 504))
 
@@ -60,7 +63,7 @@ def is_passing(error: BaseException) -> bool:
 
 def wait_before(error: BaseException, attempt: int) -> float:
     """How long to wait before the next attempt (seconds): what the Hub asks for, or longer each time."""
-    from huggingface_hub.utils import parse_ratelimit_headers
+    from huggingface_hub.utils._http import parse_ratelimit_headers
 
     headers = getattr(getattr(error, "response", None), "headers", None)
     if headers is not None:
@@ -100,6 +103,8 @@ def patient_client(patience: float = PATIENCE) -> Iterator[None]:
         client.timeout = httpx2.Timeout(patience)
         return client
 
+    # `hf_xet` reads it when the first upload begins; its own is longer than anybody waits.
+    os.environ.setdefault(_XET_PATIENCE, f"{patience:.0f}s")
     logger, only = logging.getLogger("huggingface_hub.utils._http"), _Redacting()
     set_client_factory(made)
     logger.addFilter(only)

@@ -193,3 +193,30 @@ assert b"withdrawn" not in repository.read("README.md", "main").lower()
     assert unknown == "tester/essays has no version '3.0.0'; published are 1.0.0"
     assert note == r"['> - **1.0.0**: The \\| lanterns were wrong.']"
     assert told.startswith("True The | lanterns were wrong. ['1.0.0 is published already, with this very content; it")
+
+
+def test_large_files_go_through_xet_where_the_hub_has_it(hub: Any, first: Path) -> None:
+    done = hub.python(
+        PRELUDE
+        + """
+start = prepare(folders[0], REPO)
+fault("xet-write-token", 1, "cut", times=None)
+try:
+    send(start)
+except HubError as error:
+    print(error)
+print(commits())
+forget()
+print(publish(folders[0], REPO).outcome, any("xet-write-token" in line["path"] for line in requests()))
+print(publish(folders[0], REPO).outcome)
+""",
+        first,
+        HF_HUB_DISABLE_XET="0",
+        HF_XET_CLIENT_RETRY_MAX_DURATION="1s",
+        HF_XET_CLIENT_RETRY_MAX_ATTEMPTS="1",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    lost, nothing, published, again = done.stdout.splitlines()
+    assert lost.startswith("tester/essays: committing to main: ")
+    assert nothing == "['initial commit']"
+    assert (published, again) == ("published True", "already published")
