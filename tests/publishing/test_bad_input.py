@@ -183,8 +183,13 @@ def test_a_category_that_is_not_in_the_taxonomy(folder: Path) -> None:
     assert "'Academic Paper' in the domain 'Artistic (Literature & Arts)'" in found(folder, "categories").detail
 
 
-def test_a_licence_that_forbids_redistribution_needs_a_word(build: Any) -> None:
-    folder = build(document={"license": "CC-BY-ND-4.0"})
+def fill(folder: Path, column: str, text: str) -> None:
+    """Put the same text into every row of the default config."""
+    rewrite_table(folder, lambda table: replaced(table, column, pa.array([text] * 3)))
+
+
+def test_a_licence_that_forbids_redistribution_needs_a_word(folder: Path) -> None:
+    fill(folder, "license", "CC-BY-ND-4.0")
     check = found(folder, "licences")
     assert check.verdict == "refused"
     assert check.detail == "'CC-BY-ND-4.0' forbids passing on changed copies"
@@ -193,8 +198,8 @@ def test_a_licence_that_forbids_redistribution_needs_a_word(build: Any) -> None:
     assert check.verdict == "warning"
 
 
-def test_personal_data_is_told_by_kind_and_place_and_needs_a_word(build: Any) -> None:
-    folder = build(document={"thinking": "I could write to ada@lovelace.name. Then the lantern.\n\nThat is all."})
+def test_personal_data_is_told_by_kind_and_place_and_needs_a_word(folder: Path) -> None:
+    fill(folder, "thinking", "I could write to ada@lovelace.name. Then the lantern.")
     check = found(folder, "personal data")
     assert check.verdict == "refused"
     assert check.detail.startswith("email 1 (")
@@ -210,16 +215,17 @@ def test_the_kinds_that_can_be_answered_for_are_the_kinds_that_are_looked_for() 
 
 
 @pytest.mark.parametrize(
-    ("changes", "kind"),
+    ("column", "text", "kind"),
     [
-        ({"text": "The key is hf_" + "aB3" * 12 + ".\n\nHe kept it."}, "Hugging Face token 1 (all dw-"),
-        ({"thinking": "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n\nNo."}, "private key 1"),
-        ({"provenance": '{"url": "https://ada:geheim99@files.example"}'}, "password in an address 1"),
-        ({"generator": "/home/ada/models/qwen"}, "local path 1"),
+        ("answer", "The key is hf_" + "aB3" * 12 + ".", "Hugging Face token 1 (default dw-"),
+        ("thinking", "-----BEGIN RSA PRIVATE KEY-----\nMIIE", "private key 1"),
+        ("provenance", '{"url": "https://ada:geheim99@files.example"}', "password in an address 1"),
+        ("generator", "/home/ada/models/qwen", "local path 1"),
     ],
 )
-def test_a_secret_in_a_row(build: Any, changes: dict[str, Any], kind: str) -> None:
-    check = found(build(rows=1, document=changes), "secrets")
+def test_a_secret_in_a_row(folder: Path, column: str, text: str, kind: str) -> None:
+    fill(folder, column, text)
+    check = found(folder, "secrets")
     assert check.verdict == "refused"
     assert kind in check.detail
     assert "aB3" not in check.detail
