@@ -104,12 +104,16 @@ def patient_client(patience: float = PATIENCE) -> Iterator[None]:
         return client
 
     # `hf_xet` reads it when the first upload begins; its own is longer than anybody waits.
-    os.environ.setdefault(_XET_PATIENCE, f"{patience:.0f}s")
+    ours = _XET_PATIENCE not in os.environ
+    if ours:
+        os.environ[_XET_PATIENCE] = f"{patience:.0f}s"
     logger, only = logging.getLogger("huggingface_hub.utils._http"), _Redacting()
     set_client_factory(made)
     logger.addFilter(only)
     try:
         yield
     finally:
+        if ours:
+            os.environ.pop(_XET_PATIENCE, None)
         logger.removeFilter(only)
         set_client_factory(default_client_factory)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
+import httpx2
 import pytest
+from huggingface_hub.errors import HfHubHTTPError
 
 from deepwriting.errors import HubError
-from deepwriting.hub.patience import wait_before
+from deepwriting.hub.patience import patient_client, wait_before
 from deepwriting.hub.preflight.licences import may_be_passed_on, refused_licences
 from deepwriting.hub.preflight.rights import is_repository
 from deepwriting.hub.preflight.secrets import find_paths, find_secrets, is_local_path, redacted
@@ -96,6 +100,27 @@ def test_names_of_repositories() -> None:
 
 def test_waits_grow_and_follow_the_hub() -> None:
     assert [wait_before(ValueError(), attempt) for attempt in (1, 2, 3)] == [1.0, 2.0, 4.0]
+    for header, value, seconds in (
+        ("retry-after", "7", 7.0),
+        ("ratelimit", '"api";r=0;t=55', 55.0),
+        ("ratelimit", '"api";r=3;t=55', 1.0),  # requests are left: the limit is not why
+        ("retry-after", "86400", 300.0),
+    ):
+        response = httpx2.Response(429, headers={header: value}, request=httpx2.Request("GET", "http://hub.example"))
+        assert wait_before(HfHubHTTPError("busy", response=response), 1) == seconds
+
+
+def test_warnings_of_the_client_hold_no_signed_address(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("huggingface_hub.utils._http")
+    logger.addHandler(caplog.handler)
+    try:
+        with patient_client():
+            logger.warning(
+                "HTTP Error %s thrown while requesting PUT %s", 503, "https://s3.example/x?X-Amz-Signature=ab"
+            )
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.messages[-1] == "HTTP Error 503 thrown while requesting PUT https://s3.example/x"
 
 
 def test_a_note_about_withdrawn_versions_comes_and_goes_without_a_trace() -> None:
