@@ -21,9 +21,11 @@
     ├── BuildError             (ValueError)         a dataset that cannot be built
     │   ├── SchemaError                             a row has a wrong value, or a category that does not exist
     │   ├── NothingKeptError                        the default config, or a split of it, would be empty
-    │   └── CardError                               a dataset card that the Hub or `datasets` would not read
+    │   ├── CardError                               a dataset card that the Hub or `datasets` would not read
+    │   └── DamagedDatasetError                     a file of a built dataset is missing or cannot be read
     ├── HubError               (RuntimeError)       the Hub cannot be reached, refuses, or lacks what was asked for
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
+        └── DatasetNotFoundError                    neither the folder of a dataset nor one on the Hub
 
 A message says what was wrong, the value received, and what is allowed. What to do next is said in one place, the
 table in ``deepwriting/cli/repairs.py``.
@@ -126,3 +128,11 @@ class NotFoundError(DeepWritingError, LookupError):
 
 class HubError(DeepWritingError, RuntimeError):
     """The Hub cannot be reached, refuses, or does not hold what was asked for."""
+
+
+class DatasetNotFoundError(NotFoundError):
+    """What was named is neither the folder of a dataset nor the name of one on the Hub, or holds another version."""
+
+
+class DamagedDatasetError(BuildError):
+    """A file of a built dataset is missing or cannot be read."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwriting.builders.parquet import FileFacts
-from deepwriting.errors import BuildError
+from deepwriting.errors import DamagedDatasetError
 
 Hashes = NDArray[np.uint64]
 
@@ -45,7 +45,7 @@ class Table:
         """Column -> type as the first file has it, in order.
 
         Raises:
-            BuildError: if the file cannot be read.
+            DamagedDatasetError: if the file cannot be read.
         """
         for file in self.files:
             with opened(self.folder, file.path) as parquet:
@@ -56,7 +56,7 @@ class Table:
         """Arrow record batches of some columns, through all files.
 
         Raises:
-            BuildError: if a file cannot be read.
+            DamagedDatasetError: if a file cannot be read.
         """
         for file in self.files:
             yield from batches(self.folder, file.path, columns)
@@ -104,7 +104,7 @@ def opened(folder: Path, path: str) -> Any:
     """A Parquet file, opened.
 
     Raises:
-        BuildError: if it is missing or no Parquet file.
+        DamagedDatasetError: if it is missing or no Parquet file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -112,26 +112,26 @@ def opened(folder: Path, path: str) -> Any:
     try:
         return pq.ParquetFile(folder / path)
     except FileNotFoundError:
-        raise BuildError(f"{path} is missing in {folder}") from None
+        raise DamagedDatasetError(f"{path} is missing in {folder}") from None
     except (OSError, pa.ArrowException) as error:
-        raise BuildError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
+        raise DamagedDatasetError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
 
 
 def batches(folder: Path, path: str, columns: Sequence[str]) -> Iterator[Any]:
     """Arrow record batches of some columns of one file.
 
     Raises:
-        BuildError: if the file cannot be read, or lacks a column.
+        DamagedDatasetError: if the file cannot be read, or lacks a column.
     """
     import pyarrow as pa
 
     with opened(folder, path) as parquet:
         if missing := [name for name in columns if name not in parquet.schema_arrow.names]:
-            raise BuildError(f"{path} in {folder} has no column {missing[0]!r}")
+            raise DamagedDatasetError(f"{path} in {folder} has no column {missing[0]!r}")
         try:
             yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
         except (OSError, pa.ArrowException) as error:
-            raise BuildError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
+            raise DamagedDatasetError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
 
 
 def joined(*parts: Hashes) -> Hashes:
