@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
 
     from deepwriting.hub.verify.report import Check, Verification
@@ -82,10 +84,8 @@ def _given(context: click.Context, *names: str) -> str | None:
     return next((name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE), None)
 
 
-def _verified(folder: object, asked: Rescoring | None) -> Verification:
+def _verified(folder: Path, asked: Rescoring | None) -> Verification:
     """Verify with a line on stderr that says what is being looked at."""
-    from pathlib import Path
-
     from deepwriting.cli.console import err
     from deepwriting.hub.verify import verify
 
@@ -95,7 +95,13 @@ def _verified(folder: object, asked: Rescoring | None) -> Verification:
         def watch(name: str, done: int) -> None:
             status.update(f"checking {name}" + (f": {done:,}" if done else ""))
 
-        return verify(Path(str(folder)), asked, watch)
+        try:
+            return verify(folder, asked, watch)
+        finally:
+            if asked:
+                from deepwriting.engines.registry import close_engines
+
+                close_engines()
 
 
 def verification_view(done: Verification) -> RenderableType:

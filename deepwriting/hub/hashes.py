@@ -71,7 +71,7 @@ class Table:
         parts = []
         for file in self.files:
             with opened(self.folder, file.path) as parquet:
-                parts.append(np.full(parquet.metadata.num_rows, _hash(file.split.encode()), dtype=np.uint64))
+                parts.append(np.full(parquet.metadata.num_rows, short_hash(file.split.encode()), dtype=np.uint64))
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
     def values_at(self, column: str, places: Iterable[int]) -> list[Any]:
@@ -155,7 +155,8 @@ def numbered(keys: Hashes) -> Hashes:
     return np.where(numbers == 0, keys, joined(keys, numbers))
 
 
-def _hash(value: bytes | memoryview) -> int:
+def short_hash(value: bytes | memoryview) -> int:
+    """Eight bytes that stand for some bytes."""
     return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), "little")
 
 
@@ -191,16 +192,16 @@ def _texts(array: Any) -> Hashes:
     _, offsets, data = array.buffers()
     size = len(array)
     if data is None:
-        return np.full(size, _hash(b""), dtype=np.uint64)
+        return np.full(size, short_hash(b""), dtype=np.uint64)
     ends = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + size + 1].tolist()
     view = memoryview(data)
-    return np.fromiter((_hash(view[a:b]) for a, b in pairwise(ends)), dtype=np.uint64, count=size)
+    return np.fromiter((short_hash(view[a:b]) for a, b in pairwise(ends)), dtype=np.uint64, count=size)
 
 
 def _records(array: Any) -> Hashes:
     import orjson
 
-    values = (_hash(orjson.dumps(value, default=repr)) for value in array.to_pylist())
+    values = (short_hash(orjson.dumps(value, default=repr)) for value in array.to_pylist())
     return np.fromiter(values, dtype=np.uint64, count=len(array))
 
 
