@@ -140,7 +140,8 @@ def hub_errors(place: Place) -> Iterator[None]:
     )
 
     # The base class of all that its HTTP client raises; which client that is depends on the version of the library.
-    transport = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+    bases = (base for base in HfHubHTTPError.__mro__ if issubclass(base, Exception))
+    transport = next(base for base in bases if base.__name__ == "HTTPError")
     shown = f"{place.repo}@{place.revision}" if place.revision else place.repo
     try:
         yield
