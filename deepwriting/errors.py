@@ -24,6 +24,9 @@
     │   ├── CardError                               a dataset card that the Hub or `datasets` would not read
     │   └── DamagedDatasetError                     a file of a built dataset is missing or cannot be read
     ├── HubError               (RuntimeError)       the Hub cannot be reached, refuses, or lacks what was asked for
+    │   ├── TokenError                              no token, or one that the Hub does not accept for this
+    │   ├── ConflictError                           somebody else has changed the repository in the meantime
+    │   └── RefusedError                            a release that a check refuses
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
         └── DatasetNotFoundError                    neither the folder of a dataset nor one on the Hub
 
@@ -128,6 +131,18 @@ class NotFoundError(DeepWritingError, LookupError):
 
 class HubError(DeepWritingError, RuntimeError):
     """The Hub cannot be reached, refuses, or does not hold what was asked for."""
+
+
+class TokenError(HubError):
+    """There is no token, or the Hub does not accept it, or it may not do what was asked."""
+
+
+class ConflictError(HubError):
+    """Somebody else has changed the repository in the meantime."""
+
+
+class RefusedError(HubError):
+    """A release is not to be published as it is: a check refuses it."""
 
 
 class DatasetNotFoundError(NotFoundError):
