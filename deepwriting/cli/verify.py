@@ -61,13 +61,15 @@ def command(
     """
     if rescore is None and (given := _given(context, "seed", "scorer_path", "device", "dtype", "prompts")):
         raise click.UsageError(f"--{given.replace('_', '-')} is about rescoring; name the number of rows: --rescore N")
-    from deepwriting.hub.location import locate
+    from deepwriting.hub.location import locate, withdrawal
     from deepwriting.hub.verify.rescoring import Rescoring
 
     asked = Rescoring(rescore, seed, scorer_path, device, dtype, prompts) if rescore else None
     done = _verified(locate(dataset), asked)
+    if withdrawn := withdrawal(dataset, done.version):
+        click.echo(f"warning: version {done.version} was withdrawn: {withdrawn}", err=True)
     if as_json:
-        click.echo(json.dumps(done.as_dict(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(done.as_dict() | {"withdrawn": withdrawn}, indent=2, ensure_ascii=False))
     else:
         from deepwriting.cli.console import out
 

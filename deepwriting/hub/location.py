@@ -19,6 +19,8 @@ from pathlib import Path
 from deepwriting.builders.manifest import read_manifest
 from deepwriting.builders.staging import MANIFEST_FILE
 from deepwriting.errors import BuildError, DatasetNotFoundError, HubError
+from deepwriting.hub.plan import YANKED_FILE
+from deepwriting.hub.yanked import parse_yanked
 
 #: ``namespace/name`` of a repository.
 REPO_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -116,6 +118,31 @@ def _fetched(place: Place) -> Path:
             commit = Path(manifest).parent.name
             return Path(snapshot_download(place.repo, repo_type="dataset", revision=commit))
     raise HubError(f"{place.repo} on the Hub has no version {place.revision!r}")
+
+
+def withdrawal(text: str, version: str) -> str | None:
+    """Why a version on the Hub was withdrawn.
+
+    Args:
+        text: what ``locate`` was given.
+        version: version of the dataset that it has found.
+
+    Returns:
+        The reason; ``None`` if it was not withdrawn, if ``text`` is a folder, or if the Hub does not answer.
+    """
+    from huggingface_hub import hf_hub_download
+
+    place = parse_place(text)
+    if place.folder is not None:
+        return None
+    try:
+        with hub_errors(place):
+            # The list stands on the main branch: a tag never changes.
+            file = hf_hub_download(place.repo, YANKED_FILE, repo_type="dataset")
+        found = parse_yanked(Path(file).read_bytes()).get(version)
+    except HubError:
+        return None
+    return found.reason if found else None
 
 
 def _spellings(revision: str | None) -> list[str | None]:

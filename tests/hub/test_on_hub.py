@@ -33,11 +33,21 @@ def test_releases_are_fetched_by_version(
     done = hub.python(UPLOAD, "tester/small", built, dataset)
     assert done.returncode == 0, done.stderr
 
+    done = hub.cli("publish", "--repo", "tester/small", "--version", "1.0.0", "--yank", "--reason", "Too short.")
+    assert done.returncode == 0, done.stderr
+
     done = hub.cli("verify", "tester/small@1.0.0", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
-    assert (told["state"], told["version"]) == ("passed", "1.0.0")
+    assert (told["state"], told["version"], told["withdrawn"]) == ("passed", "1.0.0", "Too short.")
     assert "snapshots" in told["folder"]
+    assert "warning: version 1.0.0 was withdrawn: Too short." in done.stderr
+
+    # The main branch has a note about it in its card, which is no finding.
+    done = hub.cli("verify", "tester/small", "--json")
+    files = json.loads(done.stdout)["checks"][0]
+    assert (files["name"], files["state"]) == ("files", "passed")
+    assert any("README.md has a note about withdrawn versions" in note for note in files["notes"])
 
     # The tag v1.1.0, by the version alone.
     done = hub.cli("diff", "tester/small@1.0.0", "tester/small@1.1.0", "--json")

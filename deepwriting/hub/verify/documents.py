@@ -17,6 +17,7 @@ import deepwriting
 from deepwriting.builders.manifest import Manifest
 from deepwriting.dataset_cards.documents import CARD_FILE, drawn_with, render_documents
 from deepwriting.errors import DeepWritingError
+from deepwriting.hub.verify.files import card_of
 from deepwriting.hub.verify.report import Check
 
 #: A line of a document is shown up to this length (characters).
@@ -45,7 +46,7 @@ def check_documents(folder: Path, manifest: Manifest) -> Check:
     equal = 0
     for path in sorted(published & expected.keys()):
         try:
-            content = (folder / path).read_bytes()
+            content = card_of(folder) if path == CARD_FILE else (folder / path).read_bytes()
         except OSError:
             continue  # told by the check of the files
         if content == expected[path]:
