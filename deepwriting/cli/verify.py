@@ -64,6 +64,7 @@ def command(
     from deepwriting.hub.location import locate, withdrawal
     from deepwriting.hub.verify.rescoring import Rescoring
 
+    _check_options(device, prompts)
     asked = Rescoring(rescore, seed, scorer_path, device, dtype, prompts) if rescore else None
     done = _verified(locate(dataset), asked)
     if withdrawn := withdrawal(dataset, done.version):
@@ -77,6 +78,19 @@ def command(
         if asked is None and done.state == "passed":
             click.echo(f"score some rows again: deepwriting verify {dataset} --rescore 5", err=True)
     context.exit({"passed": 0, "failed": FINDINGS, "unchecked": INCOMPLETE}[done.state])
+
+
+def _check_options(device: str, prompts: str | None) -> None:
+    """Refuse what cannot be, before anything is fetched."""
+    from deepwriting.reer.prompts import load_prompts
+    from deepwriting.sections.engines import TransformersSection
+
+    try:
+        TransformersSection(model="any", device=device)
+    except ValueError:
+        raise click.UsageError(f"--device {device!r}; allowed: auto, cpu, cuda, cuda:N, mps") from None
+    if prompts is not None:
+        load_prompts(prompts)
 
 
 def _given(context: click.Context, *names: str) -> str | None:

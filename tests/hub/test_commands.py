@@ -58,6 +58,10 @@ def test_a_scorer_that_is_not_there_is_no_finding(
 def test_wrong_use_and_no_dataset(call: Call, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("verify", str(built), "--seed", "3") == 2
     assert "--seed is about rescoring" in capsys.readouterr().err
+    assert call("verify", str(built), "--rescore", "1", "--device", "gpu") == 2
+    assert "--device 'gpu'; allowed: auto, cpu, cuda" in capsys.readouterr().err
+    assert call("verify", str(built), "--rescore", "1", "--prompts", "mine") == 1
+    assert "prompts 'mine' is neither a bundled set" in capsys.readouterr().err
     assert call("verify", str(tmp_path)) == 1
     shown = capsys.readouterr().err
     assert "it is not a built dataset" in shown
