@@ -35,8 +35,9 @@ def command(old: str, new: str, as_markdown: bool, as_json: bool) -> None:
     from deepwriting.hub.diff import compare
     from deepwriting.hub.location import locate
 
+    before, after = locate(old), locate(new)
     with err().status("comparing") as status:
-        diff = compare(locate(old), locate(new), lambda config: status.update(f"comparing {config}"))
+        diff = compare(before, after, lambda config: status.update(f"comparing {config}"))
     if as_json:
         click.echo(json.dumps(as_dict(diff), indent=2, ensure_ascii=False))
     elif as_markdown:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
 
     from deepwriting.hub.verify.report import Check, Verification
@@ -59,13 +61,16 @@ def command(
     """
     if rescore is None and (given := _given(context, "seed", "scorer_path", "device", "dtype", "prompts")):
         raise click.UsageError(f"--{given.replace('_', '-')} is about rescoring; name the number of rows: --rescore N")
-    from deepwriting.hub.location import locate
+    from deepwriting.hub.location import locate, withdrawal
     from deepwriting.hub.verify.rescoring import Rescoring
 
+    _check_options(device, prompts)
     asked = Rescoring(rescore, seed, scorer_path, device, dtype, prompts) if rescore else None
     done = _verified(locate(dataset), asked)
+    if withdrawn := withdrawal(dataset, done.version):
+        click.echo(f"warning: version {done.version} was withdrawn: {withdrawn}", err=True)
     if as_json:
-        click.echo(json.dumps(done.as_dict(), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(done.as_dict() | {"withdrawn": withdrawn}, indent=2, ensure_ascii=False))
     else:
         from deepwriting.cli.console import out
 
@@ -75,6 +80,19 @@ def command(
     context.exit({"passed": 0, "failed": FINDINGS, "unchecked": INCOMPLETE}[done.state])
 
 
+def _check_options(device: str, prompts: str | None) -> None:
+    """Refuse what cannot be, before anything is fetched."""
+    from deepwriting.reer.prompts import load_prompts
+    from deepwriting.sections.engines import TransformersSection
+
+    try:
+        TransformersSection(model="any", device=device)
+    except ValueError:
+        raise click.UsageError(f"--device {device!r}; allowed: auto, cpu, cuda, cuda:N, mps") from None
+    if prompts is not None:
+        load_prompts(prompts)
+
+
 def _given(context: click.Context, *names: str) -> str | None:
     """The first of some options that stands in the command line."""
     from click.core import ParameterSource
@@ -82,10 +100,8 @@ def _given(context: click.Context, *names: str) -> str | None:
     return next((name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE), None)
 
 
-def _verified(folder: object, asked: Rescoring | None) -> Verification:
+def _verified(folder: Path, asked: Rescoring | None) -> Verification:
     """Verify with a line on stderr that says what is being looked at."""
-    from pathlib import Path
-
     from deepwriting.cli.console import err
     from deepwriting.hub.verify import verify
 
@@ -95,7 +111,13 @@ def _verified(folder: object, asked: Rescoring | None) -> Verification:
         def watch(name: str, done: int) -> None:
             status.update(f"checking {name}" + (f": {done:,}" if done else ""))
 
-        return verify(Path(str(folder)), asked, watch)
+        try:
+            return verify(folder, asked, watch)
+        finally:
+            if asked:
+                from deepwriting.engines.registry import close_engines
+
+                close_engines()
 
 
 def verification_view(done: Verification) -> RenderableType:

@@ -38,7 +38,7 @@ def sentences(diff: Diff) -> list[str]:
 def _schema_sentences(diff: Diff) -> Iterator[str]:
     for config in diff.configs:
         if not config.old_splits:
-            yield f"New config {config.name} ({_rows(config.new_splits)} rows)."
+            yield f"New config {config.name} (rows: {_rows(config.new_splits)})."
         elif not config.new_splits:
             yield f"Config {config.name} was removed."
         else:
@@ -47,7 +47,7 @@ def _schema_sentences(diff: Diff) -> Iterator[str]:
 
 def _column_sentences(config: ConfigChange) -> Iterator[str]:
     for split in config.new_splits.keys() - config.old_splits.keys():
-        yield f"Config {config.name} has a new split {split} ({config.new_splits[split]:,} rows)."
+        yield f"Config {config.name} has a new split {split} (rows: {config.new_splits[split]:,})."
     for split in config.old_splits.keys() - config.new_splits.keys():
         yield f"Config {config.name} no longer has the split {split}."
     if config.added:

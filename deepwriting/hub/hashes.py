@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepwriting.builders.parquet import FileFacts
-from deepwriting.errors import BuildError
+from deepwriting.errors import DamagedDatasetError
 
 Hashes = NDArray[np.uint64]
 
@@ -45,7 +45,7 @@ class Table:
         """Column -> type as the first file has it, in order.
 
         Raises:
-            BuildError: if the file cannot be read.
+            DamagedDatasetError: if the file cannot be read.
         """
         for file in self.files:
             with opened(self.folder, file.path) as parquet:
@@ -56,7 +56,7 @@ class Table:
         """Arrow record batches of some columns, through all files.
 
         Raises:
-            BuildError: if a file cannot be read.
+            DamagedDatasetError: if a file cannot be read.
         """
         for file in self.files:
             yield from batches(self.folder, file.path, columns)
@@ -71,7 +71,7 @@ class Table:
         parts = []
         for file in self.files:
             with opened(self.folder, file.path) as parquet:
-                parts.append(np.full(parquet.metadata.num_rows, _hash(file.split.encode()), dtype=np.uint64))
+                parts.append(np.full(parquet.metadata.num_rows, short_hash(file.split.encode()), dtype=np.uint64))
         return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
     def values_at(self, column: str, places: Iterable[int]) -> list[Any]:
@@ -104,7 +104,7 @@ def opened(folder: Path, path: str) -> Any:
     """A Parquet file, opened.
 
     Raises:
-        BuildError: if it is missing or no Parquet file.
+        DamagedDatasetError: if it is missing or no Parquet file.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -112,26 +112,26 @@ def opened(folder: Path, path: str) -> Any:
     try:
         return pq.ParquetFile(folder / path)
     except FileNotFoundError:
-        raise BuildError(f"{path} is missing in {folder}") from None
+        raise DamagedDatasetError(f"{path} is missing in {folder}") from None
     except (OSError, pa.ArrowException) as error:
-        raise BuildError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
+        raise DamagedDatasetError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
 
 
 def batches(folder: Path, path: str, columns: Sequence[str]) -> Iterator[Any]:
     """Arrow record batches of some columns of one file.
 
     Raises:
-        BuildError: if the file cannot be read, or lacks a column.
+        DamagedDatasetError: if the file cannot be read, or lacks a column.
     """
     import pyarrow as pa
 
     with opened(folder, path) as parquet:
         if missing := [name for name in columns if name not in parquet.schema_arrow.names]:
-            raise BuildError(f"{path} in {folder} has no column {missing[0]!r}")
+            raise DamagedDatasetError(f"{path} in {folder} has no column {missing[0]!r}")
         try:
             yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
         except (OSError, pa.ArrowException) as error:
-            raise BuildError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
+            raise DamagedDatasetError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
 
 
 def joined(*parts: Hashes) -> Hashes:
@@ -155,7 +155,8 @@ def numbered(keys: Hashes) -> Hashes:
     return np.where(numbers == 0, keys, joined(keys, numbers))
 
 
-def _hash(value: bytes | memoryview) -> int:
+def short_hash(value: bytes | memoryview) -> int:
+    """Eight bytes that stand for some bytes."""
     return int.from_bytes(hashlib.blake2b(value, digest_size=8).digest(), "little")
 
 
@@ -191,16 +192,16 @@ def _texts(array: Any) -> Hashes:
     _, offsets, data = array.buffers()
     size = len(array)
     if data is None:
-        return np.full(size, _hash(b""), dtype=np.uint64)
+        return np.full(size, short_hash(b""), dtype=np.uint64)
     ends = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + size + 1].tolist()
     view = memoryview(data)
-    return np.fromiter((_hash(view[a:b]) for a, b in pairwise(ends)), dtype=np.uint64, count=size)
+    return np.fromiter((short_hash(view[a:b]) for a, b in pairwise(ends)), dtype=np.uint64, count=size)
 
 
 def _records(array: Any) -> Hashes:
     import orjson
 
-    values = (_hash(orjson.dumps(value, default=repr)) for value in array.to_pylist())
+    values = (short_hash(orjson.dumps(value, default=repr)) for value in array.to_pylist())
     return np.fromiter(values, dtype=np.uint64, count=len(array))
 
 

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from deepwriting.builders.manifest import read_manifest
 from deepwriting.builders.staging import MANIFEST_FILE
-from deepwriting.errors import HubError, NotFoundError
+from deepwriting.errors import BuildError, DatasetNotFoundError, HubError
+from deepwriting.hub.plan import YANKED_FILE
+from deepwriting.hub.yanked import parse_yanked
 
 #: ``namespace/name`` of a repository.
 REPO_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -49,7 +51,7 @@ def parse_place(text: str, revision: str | None = None) -> Place:
         revision: version, tag, branch or commit, instead of the one in ``text``.
 
     Raises:
-        NotFoundError: if it is neither.
+        DatasetNotFoundError: if it is neither.
     """
     whole = Path(text).expanduser()
     if whole.is_dir():
@@ -61,11 +63,13 @@ def parse_place(text: str, revision: str | None = None) -> Place:
     if (folder := Path(name).expanduser()).is_dir():
         return Place(folder, revision=asked or None)
     if at and not asked:
-        raise NotFoundError(f"{text!r} names no version behind the @; expected for example {name}@1.0.0")
+        raise DatasetNotFoundError(f"{text!r} names no version behind the @; expected for example {name}@1.0.0")
     if whole.is_file() or folder.is_file():
-        raise NotFoundError(f"{text!r} is a file; expected the folder of a dataset, or namespace/name on the Hub")
+        raise DatasetNotFoundError(
+            f"{text!r} is a file; expected the folder of a dataset, or namespace/name on the Hub"
+        )
     if not REPO_PATTERN.fullmatch(name):
-        raise NotFoundError(
+        raise DatasetNotFoundError(
             f"no folder {text!r}, and it is no repository either; expected the folder of a dataset, "
             "or namespace/name on the Hub, with @version behind it if it is to be a certain one"
         )
@@ -83,19 +87,19 @@ def locate(text: str, *, revision: str | None = None) -> Path:
         A folder that holds a manifest. For a release it is the snapshot in the cache: only to be read.
 
     Raises:
-        NotFoundError: if it is neither a folder nor the name of a repository, or the folder holds another version.
+        DatasetNotFoundError: if it is neither a folder nor the name of a repository, or the folder holds no manifest, a
+            damaged one, or another version.
         HubError: if the Hub cannot be reached or refuses, or the repository, the version or its manifest is not there.
-        BuildError: if a folder holds no manifest, or a version was asked for and the manifest is damaged.
     """
     place = parse_place(text, revision)
     if place.folder is None:
         return _fetched(place)
-    if place.revision is not None:
+    try:
         found = read_manifest(place.folder).version
-        if place.revision.removeprefix("v") != found:
-            raise NotFoundError(f"{place.folder} holds version {found}, not {place.revision}")
-    elif not (place.folder / MANIFEST_FILE).is_file():
-        read_manifest(place.folder)  # raises, with the words for it
+    except BuildError as error:
+        raise DatasetNotFoundError(str(error)) from error
+    if place.revision is not None and place.revision.removeprefix("v") != found:
+        raise DatasetNotFoundError(f"{place.folder} holds version {found}, not {place.revision}")
     return place.folder
 
 
@@ -114,6 +118,31 @@ def _fetched(place: Place) -> Path:
             commit = Path(manifest).parent.name
             return Path(snapshot_download(place.repo, repo_type="dataset", revision=commit))
     raise HubError(f"{place.repo} on the Hub has no version {place.revision!r}")
+
+
+def withdrawal(text: str, version: str) -> str | None:
+    """Why a version on the Hub was withdrawn.
+
+    Args:
+        text: what ``locate`` was given.
+        version: version of the dataset that it has found.
+
+    Returns:
+        The reason; ``None`` if it was not withdrawn, if ``text`` is a folder, or if the Hub does not answer.
+    """
+    from huggingface_hub import hf_hub_download
+
+    place = parse_place(text)
+    if place.folder is not None:
+        return None
+    try:
+        with hub_errors(place):
+            # The list stands on the main branch: a tag never changes.
+            file = hf_hub_download(place.repo, YANKED_FILE, repo_type="dataset")
+        found = parse_yanked(Path(file).read_bytes()).get(version)
+    except HubError:
+        return None
+    return found.reason if found else None
 
 
 def _spellings(revision: str | None) -> list[str | None]:
@@ -138,7 +167,8 @@ def hub_errors(place: Place) -> Iterator[None]:
     )
 
     # The base class of all that its HTTP client raises; which client that is depends on the version of the library.
-    transport = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+    bases = (base for base in HfHubHTTPError.__mro__ if issubclass(base, Exception))
+    transport = next(base for base in bases if base.__name__ == "HTTPError")
     shown = f"{place.repo}@{place.revision}" if place.revision else place.repo
     try:
         yield

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from deepwriting.hub.hashes import Hashes, Table, joined, numbered
+from deepwriting.hub.hashes import Table, joined, numbered
 
 #: Columns that identify a row, where that is not ``row_id`` alone.
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -105,7 +106,7 @@ def compare_rows(config: str, old: Table, new: Table) -> RowChanges:
     )
 
 
-def _others(size: int, places: Hashes) -> Hashes:
+def _others(size: int, places: NDArray[np.intp]) -> NDArray[np.intp]:
     """The places below ``size`` that are not among ``places``."""
     left = np.ones(size, dtype=bool)
     left[places] = False

@@ -29,5 +29,5 @@ def test_sentences_and_page_for_a_change_log(
 def test_a_patch_and_nothing_at_all(built: Path, unsplit: Path) -> None:
     assert sentences(compare(built, built)) == ["Nothing changed."]
     first = sentences(compare(unsplit, built))[0]
-    assert first == "Config default has a new split validation (1 rows)."
+    assert first == "Config default has a new split validation (rows: 1)."
     assert sentences(compare(built, unsplit))[0] == "Config default no longer has the split validation."

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deepwriting.errors import BuildError, NotFoundError
+from deepwriting.errors import DatasetNotFoundError
 from deepwriting.hub.location import Place, locate, parse_place
 
 
@@ -34,7 +34,7 @@ def test_folders_and_repositories_are_told_apart(tmp_path: Path, monkeypatch: py
 def test_what_is_neither_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file.txt").touch()
-    with pytest.raises(NotFoundError, match=message):
+    with pytest.raises(DatasetNotFoundError, match=message):
         parse_place(text)
 
 
@@ -42,7 +42,7 @@ def test_a_folder_has_to_hold_the_version_that_was_asked_for(dataset: Path, tmp_
     assert locate(str(dataset)) == dataset
     assert locate(f"{dataset}@1.0.0") == dataset
     assert locate(str(dataset), revision="v1.0.0") == dataset
-    with pytest.raises(NotFoundError, match=r"holds version 1\.0\.0, not 2\.0\.0"):
+    with pytest.raises(DatasetNotFoundError, match=r"holds version 1\.0\.0, not 2\.0\.0"):
         locate(f"{dataset}@2.0.0")
-    with pytest.raises(BuildError, match=r"no manifest\.json"):
+    with pytest.raises(DatasetNotFoundError, match=r"no manifest\.json"):
         locate(str(tmp_path))

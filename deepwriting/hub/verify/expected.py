@@ -5,7 +5,6 @@ Of each expected row two hashes stay, its id's and its content's; the published 
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +17,9 @@ from deepwriting.builders.ablations import LITERATURE_DOMAINS, stays
 from deepwriting.builders.manifest import Manifest, ManifestConfig
 from deepwriting.builders.tables import rows
 from deepwriting.errors import BuildError
-from deepwriting.hub.hashes import Hashes, batches, numbered
+from deepwriting.hub.hashes import Hashes, batches, numbered, short_hash
 from deepwriting.hub.verify.report import Check
+from deepwriting.hub.verify.tables import require_own_types
 from deepwriting.schema import CONFIG_COLUMNS, Column
 from deepwriting.sections.outcome import FiltersSection
 
@@ -35,7 +35,7 @@ class _Pairs:
         self.ids, self.contents = array("Q"), array("Q")
 
     def add(self, name: str, content: int) -> None:
-        self.ids.append(_hash(name.encode()))
+        self.ids.append(short_hash(name.encode()))
         self.contents.append(content)
 
     @property
@@ -71,17 +71,20 @@ class Expected:
         self.lengths, self.staying = array("q"), array("B")
         self.kept_pairs: set[int] = set()
 
-    def add(self, split: str, row: Row, trace: list[Row]) -> None:
+    def add(self, split: str, document: Row) -> None:
         """Make the rows of all configs from one of ``all``.
 
+        Args:
+            split: the split that the row lies in.
+            document: the row in the layout that the build reads.
+
         Raises:
-            SchemaError: if the row breaks the schema.
+            SchemaError: if the row breaks the schema, or its steps do not fit its segments.
         """
-        document = {"id": row["row_id"], "text": row["answer"], "metadata": {**row, "trace": trace}}
-        whole = list(rows("all", document))
-        if not whole[0]["keep"]:
+        row = document["metadata"]
+        if not row["keep"]:
             return
-        self.kept_pairs.add(_hash(_pair(row["row_id"]).encode()))
+        self.kept_pairs.add(short_hash(_pair(row["row_id"]).encode()))
         self.lengths.append(row["thinking_tokens_after"])
         for config, pairs in self.made.items():
             if config == "no-literature" and row["domain"] in LITERATURE_DOMAINS:
@@ -109,6 +112,7 @@ class Expected:
         self.check.looked_at = f"{len(compared)} configs"
 
     def _compare(self, folder: Path, config: str, told: ManifestConfig) -> None:
+        require_own_types(folder, self.manifest, config)
         columns = CONFIG_COLUMNS[config]
         published, names = _Pairs(), []
         for split, record in _published(folder, told, columns):
@@ -142,7 +146,7 @@ class Expected:
     def _another_run(self, folder: Path, told: ManifestConfig) -> None:
         """Rows of another run cannot be made here; but each belongs to a pair that is kept."""
         for _, record in _published(folder, told, CONFIG_COLUMNS["no-reflection"]):
-            if _hash(_pair(record["row_id"]).encode()) not in self.kept_pairs:
+            if short_hash(_pair(record["row_id"]).encode()) not in self.kept_pairs:
                 self.check.found("no-reflection: rows that do not belong there", record["row_id"])
         self.check.notes.append("no-reflection comes from another run: only its pairs were compared")
 
@@ -169,8 +173,4 @@ def _content(split: str, record: Row, columns: tuple[Column, ...]) -> int:
     for column in columns:
         value = record[column.name]
         values.append(float(np.float32(value)) if column.kind == "float32" and value is not None else value)
-    return _hash(orjson.dumps(values, default=repr))
-
-
-def _hash(content: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+    return short_hash(orjson.dumps(values, default=repr))

@@ -64,7 +64,7 @@ class _CannotError(Exception):
 def check_scores(
     folder: Path, manifest: Manifest, asked: Rescoring, watch: Callable[[int], None] | None = None
 ) -> Check:
-    """Score sampled rows again and compare.
+    """Score sampled rows again and compare; the scorer stays loaded until ``registry.close_engines``.
 
     Args:
         folder: folder of the dataset.
@@ -76,7 +76,6 @@ def check_scores(
         The check; ``unchecked`` if the scorer or the templates are not to be had.
     """
     check = Check("scores", "does the named scorer give the published scores and perplexities?")
-    engine: Engine | None = None
     try:
         rows = _sample(folder, manifest, asked)
         search = _search(manifest)
@@ -85,11 +84,6 @@ def check_scores(
         asyncio.run(_compare(check, engine, rows, prompts, search, noise, watch))
     except (_CannotError, BuildError, EngineError) as error:
         check.reason = str(error)
-    finally:
-        if engine is not None:
-            from deepwriting.engines.registry import close_engines
-
-            close_engines()
     return check
 
 

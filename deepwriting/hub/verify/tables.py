@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import deepwriting
-from deepwriting.builders.features import feature
+from deepwriting.builders.features import feature, features
 from deepwriting.builders.manifest import Manifest
 from deepwriting.errors import BuildError
 from deepwriting.hub.hashes import Table, opened, type_name
@@ -72,6 +72,23 @@ def _types(check: Check, config: str, promised: list[tuple[str, str, bool]]) -> 
         )
         return None
     return {field.name: type_name(field.type) for field in schema}
+
+
+def require_own_types(folder: Path, manifest: Manifest, config: str) -> None:
+    """Refuse a table whose columns are not those that this version of deepwriting can look at.
+
+    Raises:
+        BuildError: if a file has other columns or types, or cannot be read.
+    """
+    own = {field.name: type_name(field.type) for field in features(config).arrow_schema}
+    for file in manifest.configs[config].files:
+        with opened(folder, file.path) as parquet:
+            found = {field.name: type_name(field.type) for field in parquet.schema_arrow}
+        if found != own:
+            raise BuildError(
+                f"{file.path} has not the columns that deepwriting {deepwriting.__version__} gives `{config}`: "
+                f"{_difference(own, found)}"
+            )
 
 
 def _difference(promised: dict[str, str], found: dict[str, str]) -> str:

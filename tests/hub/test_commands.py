@@ -1,3 +1,5 @@
+"""``deepwriting verify`` and ``deepwriting diff`` as a user meets them."""
+
 from __future__ import annotations
 
 import json
@@ -7,11 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.conftest import built, documents, make_dataset, searched
-
-__all__ = ["built", "documents", "make_dataset", "searched"]
+from deepwriting.cli import main
 
 Call = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def call() -> Call:
+    """Runs the command line and returns its exit code."""
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        return int(ended.value.code or 0)
+
+    return run
 
 
 def test_verify_says_what_it_looked_at(call: Call, built: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,8 +58,14 @@ def test_a_scorer_that_is_not_there_is_no_finding(
 def test_wrong_use_and_no_dataset(call: Call, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("verify", str(built), "--seed", "3") == 2
     assert "--seed is about rescoring" in capsys.readouterr().err
+    assert call("verify", str(built), "--rescore", "1", "--device", "gpu") == 2
+    assert "--device 'gpu'; allowed: auto, cpu, cuda" in capsys.readouterr().err
+    assert call("verify", str(built), "--rescore", "1", "--prompts", "mine") == 1
+    assert "prompts 'mine' is neither a bundled set" in capsys.readouterr().err
     assert call("verify", str(tmp_path)) == 1
-    assert "it is not a built dataset" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "it is not a built dataset" in shown
+    assert "→ name the folder of a dataset" in shown
     assert call("verify", "no such thing") == 1
     assert "it is no repository either" in capsys.readouterr().err
 
@@ -61,3 +79,14 @@ def test_diff_in_three_forms(call: Call, built: Path, capsys: pytest.CaptureFixt
     assert call("diff", str(built), f"{built}@1.0.0", "--markdown") == 0
     assert capsys.readouterr().out.startswith("## small 1.0.0 (after 1.0.0)")
     assert call("diff", str(built), str(built), "--json", "--markdown") == 2
+
+
+def test_diff_of_a_damaged_file_says_what_to_do(
+    call: Call, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(built, tmp_path / "small")
+    next((folder / "data/all").glob("train-*")).write_bytes(b"PAR1")
+    assert call("diff", str(built), str(folder)) == 1
+    shown = capsys.readouterr().err
+    assert "data/all/train-00000-of-00001.parquet in" in shown
+    assert "→ deepwriting verify tells" in shown
