@@ -21,8 +21,14 @@
     ├── BuildError             (ValueError)         a dataset that cannot be built
     │   ├── SchemaError                             a row has a wrong value, or a category that does not exist
     │   ├── NothingKeptError                        the default config, or a split of it, would be empty
-    │   └── CardError                               a dataset card that the Hub or `datasets` would not read
+    │   ├── CardError                               a dataset card that the Hub or `datasets` would not read
+    │   └── DamagedDatasetError                     a file of a built dataset is missing or cannot be read
+    ├── HubError               (RuntimeError)       the Hub cannot be reached, refuses, or lacks what was asked for
+    │   ├── TokenError                              no token, or one that the Hub does not accept for this
+    │   ├── ConflictError                           somebody else has changed the repository in the meantime
+    │   └── RefusedError                            a release that a check refuses
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
+        └── DatasetNotFoundError                    neither the folder of a dataset nor one on the Hub
 
 A message says what was wrong, the value received, and what is allowed. What to do next is said in one place, the
 table in ``deepwriting/cli/repairs.py``.
@@ -121,3 +127,27 @@ class CardError(BuildError):
 
 class NotFoundError(DeepWritingError, LookupError):
     """A run, a row or a recipe that was named does not exist."""
+
+
+class HubError(DeepWritingError, RuntimeError):
+    """The Hub cannot be reached, refuses, or does not hold what was asked for."""
+
+
+class TokenError(HubError):
+    """There is no token, or the Hub does not accept it, or it may not do what was asked."""
+
+
+class ConflictError(HubError):
+    """Somebody else has changed the repository in the meantime."""
+
+
+class RefusedError(HubError):
+    """A release is not to be published as it is: a check refuses it."""
+
+
+class DatasetNotFoundError(NotFoundError):
+    """What was named is neither the folder of a dataset nor the name of one on the Hub, or holds another version."""
+
+
+class DamagedDatasetError(BuildError):
+    """A file of a built dataset is missing or cannot be read."""

@@ -1,1 +1,1 @@
-"""Everything that talks to the Hub, and a small Hub of one's own to talk to."""
+"""Releases: everything that talks to the Hub, whoever looks at what was released, and a small Hub of one's own."""
