@@ -17,7 +17,13 @@ SCALAR_KINDS: tuple[Kind, ...] = ("string", "bool", "int32", "float32")
 RECORD_FIELDS: Mapping[Kind, Mapping[str, Kind]] = {
     "messages": {"role": "string", "content": "string"},
     "pattern_counts": {"pattern": "string", "count": "int32"},
+    "reasoning_messages": {"role": "string", "content": "string", "reasoning_content": "string"},
     "segments": {"initial": "string", "final": "string", "edited": "bool"},
+}
+#: Kinds that are one record: field name -> kind of the field.
+SINGLE_RECORDS: Mapping[Kind, Mapping[str, Kind]] = {
+    "reward_model": {"ground_truth": "string", "style": "string"},
+    "extra_info": {"index": "string"},
 }
 
 
@@ -25,7 +31,7 @@ def columns(config: str) -> tuple[Column, ...]:
     """Columns of one config.
 
     Args:
-        config: ``default``, ``all``, ``steps`` or ``sft``.
+        config: one of ``schema.CONFIG_COLUMNS``.
 
     Returns:
         The columns in published order.
@@ -39,13 +45,15 @@ def columns(config: str) -> tuple[Column, ...]:
 
 
 def feature(kind: Kind) -> Any:
-    """The `datasets` feature of one column kind: a ``Value``, or a ``List`` of values or of records."""
+    """The `datasets` feature of one column kind: a ``Value``, a record, or a ``List`` of values or of records."""
     from datasets import List, Value
 
     if kind in SCALAR_KINDS:
         return Value(kind)
     if kind == "strings":
         return List(Value("string"))
+    if kind in SINGLE_RECORDS:
+        return {name: Value(field) for name, field in SINGLE_RECORDS[kind].items()}
     return List({name: Value(field) for name, field in RECORD_FIELDS[kind].items()})
 
 
@@ -53,7 +61,7 @@ def features(config: str) -> datasets.Features:
     """Types of one config for `datasets`.
 
     Args:
-        config: ``default``, ``all``, ``steps`` or ``sft``.
+        config: one of ``schema.CONFIG_COLUMNS``.
 
     Returns:
         Features in column order; ``features(config).arrow_schema`` is the schema of the Parquet files.

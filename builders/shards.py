@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -14,7 +17,7 @@ import orjson
 import zstandard
 
 from deepwriting.builders.tables import document_row_id
-from deepwriting.errors import BuildError
+from deepwriting.errors import BuildError, SchemaError
 
 #: File names of shards inside a stage's folder. Sub-folders are not searched: ``rejects/`` lies in one.
 SHARD_PATTERN = "*.jsonl.gz"
@@ -79,14 +82,46 @@ def read_shard(path: Path) -> Iterator[dict[str, Any]]:
         raise BuildError(f"{path}: damaged gzip file after line {number} ({error})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is remembered of a document, to decide which tables it belongs to.
+
+    Attributes:
+        row_id: the row's id.
+        keep: whether the default config holds it.
+        domain: domain of its category.
+        tokens: length of its thinking (tokens of the scorer).
+    """
+
+    row_id: str
+    keep: bool
+    domain: str
+    tokens: int
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Facts:
+        """The facts of a document; wrong values are refused where its row is made, not here."""
+        metadata = document["metadata"]
+        domain, tokens = metadata.get("domain"), metadata.get("thinking_tokens_after")
+        return cls(
+            document_row_id(document),
+            metadata.get("keep") is True,
+            sys.intern(domain) if isinstance(domain, str) else "",
+            tokens if isinstance(tokens, int) else 0,
+        )
+
+
 class SortedDocuments:
     """Documents of many shards in order of row id, as often as needed, without holding them in memory.
 
-    The documents are spooled once into a temporary file; only row ids and offsets stay in memory. Use it as a context
-    manager: leaving it frees the file.
+    The documents are spooled once into a temporary file; only a few facts about each stay in memory. Use it as a
+    context manager: leaving it frees the file.
 
         with SortedDocuments(find_shards("runs/demo/annotate")) as documents:
             for document in documents: ...
+
+    Attributes:
+        facts: facts about each document, in the documents' order.
     """
 
     def __init__(self, shards: Iterable[str | Path], folder: Path | None = None) -> None:
@@ -97,9 +132,11 @@ class SortedDocuments:
             folder: where the temporary file goes; None means the system's temporary folder.
 
         Raises:
-            BuildError: if a shard is damaged, a document lacks a row id, or two documents have the same one.
+            BuildError: if a shard is damaged.
+            SchemaError: if a document lacks a row id, or two documents have the same one.
         """
-        self._index: list[tuple[str, int, int]] = []
+        self.facts: list[Facts] = []
+        self._blocks: list[tuple[int, int]] = []
         self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
         try:
             self._spool(shards)
@@ -109,24 +146,34 @@ class SortedDocuments:
 
     def _spool(self, shards: Iterable[str | Path]) -> None:
         compressor = zstandard.ZstdCompressor(level=SPOOL_LEVEL)
+        found: list[tuple[Facts, int, int]] = []
         offset = 0
         for shard in shards:
             for document in read_shard(Path(shard)):
                 block = compressor.compress(orjson.dumps(document))
                 self._file.write(block)
-                self._index.append((document_row_id(document), offset, len(block)))
+                found.append((Facts.of(document), offset, len(block)))
                 offset += len(block)
-        self._index.sort()
-        for (first, *_), (second, *_) in zip(self._index, self._index[1:], strict=False):
-            if first == second:
-                raise BuildError(f"row id {first} occurs more than once in the shards; every row id must be unique")
+        found.sort(key=lambda entry: entry[0].row_id)
+        self.facts = [facts for facts, _, _ in found]
+        self._blocks = [(offset, length) for _, offset, length in found]
+        for first, second in pairwise(self.facts):
+            if first.row_id == second.row_id:
+                raise SchemaError(
+                    f"row id {first.row_id} occurs more than once in the shards; every row id must be unique"
+                )
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._blocks)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.at(range(len(self)))
+
+    def at(self, places: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """The documents at these places of the order."""
         decompressor = zstandard.ZstdDecompressor()
-        for _, offset, length in self._index:
+        for place in places:
+            offset, length = self._blocks[place]
             self._file.seek(offset)
             document: dict[str, Any] = orjson.loads(decompressor.decompress(self._file.read(length)))
             yield document

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from deepwriting.builders.features import RECORD_FIELDS
-from deepwriting.errors import BuildError
+from deepwriting.builders.features import RECORD_FIELDS, SINGLE_RECORDS
+from deepwriting.errors import SchemaError
 from deepwriting.schema import Column, Kind
 
 #: Largest finite float32 (IEEE 754); a larger number would be published as infinity.
@@ -30,24 +31,28 @@ def _scalar_fits(value: Any, kind: Kind) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value) and abs(value) <= FLOAT32_MAX
 
 
+def _record_fits(value: Any, fields: Mapping[str, Kind]) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == fields.keys()
+        and all(_scalar_fits(value[name], field) for name, field in fields.items())
+    )
+
+
 def _fits(value: Any, kind: Kind) -> bool:
     if kind in RECORD_FIELDS:
-        fields = RECORD_FIELDS[kind]
-        return isinstance(value, list) and all(
-            isinstance(item, dict)
-            and item.keys() == fields.keys()
-            and all(_scalar_fits(item[name], field) for name, field in fields.items())
-            for item in value
-        )
+        return isinstance(value, list) and all(_record_fits(item, RECORD_FIELDS[kind]) for item in value)
+    if kind in SINGLE_RECORDS:
+        return _record_fits(value, SINGLE_RECORDS[kind])
     if kind == "strings":
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     return _scalar_fits(value, kind)
 
 
 def _expected(kind: Kind) -> str:
-    if kind in RECORD_FIELDS:
-        fields = ", ".join(f"{name}: {field}" for name, field in RECORD_FIELDS[kind].items())
-        return f"a list of records {{{fields}}}"
+    if kind in RECORD_FIELDS or kind in SINGLE_RECORDS:
+        what, known = ("a list of records", RECORD_FIELDS) if kind in RECORD_FIELDS else ("a record", SINGLE_RECORDS)
+        return f"{what} {{{', '.join(f'{name}: {field}' for name, field in known[kind].items())}}}"
     return "a list of strings" if kind == "strings" else f"a finite {kind}" if kind == "float32" else f"a {kind}"
 
 
@@ -63,15 +68,15 @@ def checked(value: Any, column: Column, row: str) -> Any:
         The value, unchanged.
 
     Raises:
-        BuildError: if a required value is missing or the value has another kind.
+        SchemaError: if a required value is missing or the value has another kind.
     """
     if value is None:
         if column.nullable:
             return None
-        raise BuildError(f"row {row}: column {column.name!r} is missing; expected {_expected(column.kind)}")
+        raise SchemaError(f"row {row}: column {column.name!r} is missing; expected {_expected(column.kind)}")
     if not _fits(value, column.kind):
         shown = repr(value)
         if len(shown) > SHOWN_CHARACTERS:
             shown = shown[:SHOWN_CHARACTERS] + "…"
-        raise BuildError(f"row {row}: column {column.name!r} holds {shown}; expected {_expected(column.kind)}")
+        raise SchemaError(f"row {row}: column {column.name!r} holds {shown}; expected {_expected(column.kind)}")
     return value

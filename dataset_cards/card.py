@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from deepwriting import __version__
-from deepwriting.dataset_cards import sections
+from deepwriting.dataset_cards import changelog, sections
+from deepwriting.dataset_cards.check import check_card
 from deepwriting.dataset_cards.markdown import code, count, escaped, number, share
-from deepwriting.dataset_cards.metadata import card_data
+from deepwriting.dataset_cards.metadata import DEFAULT_CONFIG, card_data
 from deepwriting.dataset_cards.plots import Plot
-from deepwriting.dataset_cards.statistics import Statistics
+from deepwriting.dataset_cards.statistics import Statistics, ranked
 from deepwriting.errors import BuildError
+from deepwriting.schema import CONFIG_PURPOSE
 
 #: Names of languages in the prose.
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese"}
 #: Settings that the card shows outside of the settings table.
-_SHOWN_ELSEWHERE = frozenset({"pretty_name", "repo_id", "source_datasets", "changes", "counts"})
+_SHOWN_ELSEWHERE = frozenset(
+    ("pretty_name", "repo_id", "source_datasets", "changes", "history", "counts", "authors", "date")
+)
 
 
 def render_card(
@@ -26,7 +30,10 @@ def render_card(
     *,
     name: str,
     version: str,
+    deepwriting_version: str,
     infos: Any,
+    schema: Mapping[str, Sequence[Any]],
+    shared_requests: int = 0,
     plots: Sequence[Plot] = (),
 ) -> str:
     """Text of the dataset's README.md.
@@ -34,53 +41,100 @@ def render_card(
     Args:
         statistics: statistics of the rows; at least one row is kept.
         settings: facts about the run, shown as a table. Some names have a meaning of their own: ``pretty_name``
-            (title), ``repo_id`` (``namespace/name`` on the Hub), ``source_datasets`` (list of Hub ids), ``changes``
-            (list of sentences for the change log), ``counts`` (rows in, out and rejected of each stage) and
-            ``search.clip_logprob`` (nats).
+            (title), ``repo_id`` (``namespace/name`` on the Hub), ``authors`` (list of names), ``date`` (of the release,
+            such as 2026-11-26), ``source_datasets`` (list of Hub ids), ``changes`` and ``history`` (see
+            ``changelog.py``), ``counts`` (rows in, out and rejected of each stage), ``sources`` (records with ``name``
+            and perhaps ``dataset``, a Hub id) and ``search.clip_logprob`` (nats).
         name: name of the dataset.
         version: version of the dataset.
-        infos: `datasets` ``DatasetInfosDict`` with features, splits and sizes of every config.
+        deepwriting_version: version of deepwriting that built the dataset.
+        infos: `datasets` ``DatasetInfosDict`` with features, splits and sizes of every config, in the card's order.
+        schema: config -> documentation of its columns (``name``, ``doc``, ``nullable``).
+        shared_requests: requests that stand in more than one split.
         plots: plots inside the ``assets`` folder beside the card.
 
     Returns:
         Markdown with a YAML block that ``load_dataset`` understands.
 
     Raises:
-        BuildError: if no row is kept.
+        BuildError: if no row is kept, a setting with a meaning has another shape, or the YAML would not be valid.
     """
     from huggingface_hub import DatasetCard
 
     if not statistics.kept.rows:
         raise BuildError("a card needs at least one kept row; all rows were dropped")
     data = card_data(statistics, settings, name=name, infos=infos)
-    template = files("deepwriting.dataset_cards").joinpath("template.md").read_text(encoding="utf-8")
+    summary = f"{count(statistics.kept.rows)} kept rows of {count(statistics.everything.rows)} searched."
     card = DatasetCard.from_template(
         data,
-        template_str=template,
+        template_str=files("deepwriting.dataset_cards").joinpath("template.md").read_text(encoding="utf-8"),
         name=name,
-        title=escaped(str(settings.get("pretty_name", name))),
+        title=escaped(str(settings.get("pretty_name") or name)),
         version=version,
         repo_id=settings.get("repo_id"),
-        deepwriting_version=__version__,
-        changes=[escaped(str(change)) for change in settings.get("changes", [])],
-        plots=plots,
-        empty_configs=", ".join(code(config) for config in infos if not infos[config].splits["train"].num_examples),
+        dataset_id=settings.get("repo_id") or name,
+        citation=citation(settings, name=name, version=version),
+        deepwriting_version=deepwriting_version,
+        changes=changelog.entries(settings, version, f"{summary} Made with deepwriting {deepwriting_version}."),
+        plots={plot.file.removesuffix(".png"): plot for plot in plots},
+        configs=tuple(infos),
+        splits=tuple(dict.fromkeys(split for info in infos.values() for split in info.splits)),
+        shared_requests=shared_requests,
+        columns=_columns(infos, schema),
         clip=_clip(settings),
         numbers=_numbers(statistics),
         tables=_tables(statistics, settings, infos),
     )
-    return str(card).rstrip() + "\n"
+    text = str(card).rstrip() + "\n"
+    check_card(text)
+    return text
 
 
-def _numbers(statistics: Statistics) -> dict[str, str | bool]:
+def citation(settings: Mapping[str, Any], *, name: str, version: str) -> str:
+    """BibTeX entry of the dataset itself.
+
+    Args:
+        settings: may hold ``authors``, ``date``, ``pretty_name`` and ``repo_id``.
+        name: name of the dataset.
+        version: version of the dataset.
+    """
+    fields = {
+        "title": str(settings.get("pretty_name") or name),
+        "author": " and ".join(settings.get("authors") or []),
+        "year": str(settings.get("date") or "")[:4],
+        "version": version,
+        "url": f"https://huggingface.co/datasets/{settings['repo_id']}" if settings.get("repo_id") else "",
+        "note": "Reasoning searched backwards from known-good texts (REER)",
+    }
+    key = "".join(character for character in name.lower() if character.isalnum())
+    width = max(len(field) for field in fields)
+    lines = [f"  {field:<{width}} = {{{_bibtex(value)}}}" for field, value in fields.items() if value]
+    # Styles write titles in small letters unless they stand in a second pair of braces.
+    lines[0] = f"  {'title':<{width}} = {{{{{_bibtex(fields['title'])}}}}}"
+    return f"@misc{{{key},\n" + ",\n".join(lines) + "\n}"
+
+
+def _bibtex(value: str) -> str:
+    # A back-quote would end the block of code that the entry stands in, a brace the field.
+    return " ".join(value.translate({ord("`"): "'", ord("{"): "(", ord("}"): ")"}).split())
+
+
+def _numbers(statistics: Statistics) -> dict[str, Any]:
     everything, kept = statistics.everything, statistics.kept
     before, after = kept.distribution("perplexity_before"), kept.distribution("perplexity_after")
+    length_before, length_after = (kept.distribution(f"thinking_tokens_{when}") for when in ("before", "after"))
     languages = [
         f"{LANGUAGE_NAMES.get(tag, escaped(tag))} ({count(rows)})" for tag, rows in statistics.languages.items()
     ]
+    (_, category), in_category = next(iter(statistics.categories.items()))
+    by_source: Counter[str] = Counter()
+    for (source, _), (_, kept_rows) in statistics.sources.items():
+        by_source[source] += kept_rows
+    top_source, from_source = min(by_source.items(), key=lambda item: (-item[1], item[0]))
     return {
         "rows": count(everything.rows),
         "kept": count(kept.rows),
+        "one_kept": kept.rows == 1,
         "dropped": count(everything.rows - kept.rows),
         "dropped_share": share(everything.rows - kept.rows, everything.rows),
         "any_dropped": everything.rows > kept.rows,
@@ -89,10 +143,27 @@ def _numbers(statistics: Statistics) -> dict[str, str | bool]:
         "language_list": ", ".join(languages),
         "perplexity_before": number(before.median),
         "perplexity_after": number(after.median),
+        "length_before": number(length_before.median),
+        "length_after": number(length_after.median),
         "lower_perplexity": share(kept.lower_perplexity, kept.rows),
         "not_below_no_thinking": share(kept.rows - kept.below_no_thinking, kept.rows),
+        "with_patterns": share(kept.with_patterns, kept.rows),
+        "any_patterns": bool(kept.patterns),
+        "pii_masked": count(kept.pii_masked),
+        "pii_share": share(kept.pii_masked, kept.rows),
+        "top_category": escaped(category),
+        "top_category_share": share(in_category, kept.rows),
+        "categories": count(len(statistics.categories)),
+        "top_source": code(top_source),
+        "top_source_share": share(from_source, kept.rows),
+        "copy_high": share_of(kept.distribution("copy_ratio").high),
         "first_segment": _first_segment(statistics),
     }
+
+
+def share_of(value: float) -> str:
+    """A share between 0 and 1 in per cent."""
+    return f"{value:.1%}"
 
 
 def _clip(settings: Mapping[str, Any]) -> str:
@@ -113,20 +184,41 @@ def _first_segment(statistics: Statistics) -> str:
     return f"The first paragraph of the answer counts in {share(scored, rows)} of all rows and is context in the rest."
 
 
+def _columns(infos: Any, schema: Mapping[str, Sequence[Any]]) -> list[dict[str, str]]:
+    """For every distinct set of columns a heading and a table; configs with the same columns share one."""
+    base = DEFAULT_CONFIG if DEFAULT_CONFIG in infos else next(iter(infos))
+    base_features = infos[base].features
+    same = [config for config in infos if config != base and infos[config].features == base_features]
+    note = f"The configs {_listed(same)} have the same columns." if len(same) > 1 else ""
+    note = f"The config {_listed(same)} has the same columns." if len(same) == 1 else note
+    blocks = [{"title": code(base), "note": note, "table": sections.columns(base_features, schema.get(base, ()))}]
+    for config in infos:
+        features = infos[config].features
+        if config == base or config in same:
+            continue
+        more = base_features.keys() <= features.keys()
+        table = sections.columns(features, schema.get(config, ()), without=tuple(base_features) if more else ())
+        note = f"Those of {code(base)}, and:" if more else ""
+        blocks.append({"title": code(config), "note": note, "table": table})
+    return blocks
+
+
+def _listed(configs: Sequence[str]) -> str:
+    names = [code(config) for config in configs]
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
 def _tables(statistics: Statistics, settings: Mapping[str, Any], infos: Any) -> dict[str, str]:
     everything, kept = statistics.everything, statistics.kept
     return {
-        "configs": sections.configs(infos),
-        "columns_default": sections.columns("default"),
-        "columns_all": sections.columns("all", without="default"),
-        "columns_sft": sections.columns("sft"),
-        "columns_steps": sections.columns("steps"),
+        "configs": sections.configs(infos, CONFIG_PURPOSE),
         "search_effect": sections.search_effect(kept),
         "improved": sections.improved(statistics),
         "lengths": sections.lengths(kept),
-        "stop_reasons": sections.counted("stop reason", dict(kept.stop_reasons.most_common()), kept.rows),
+        "stop_reasons": sections.counted("stop reason", ranked(kept.stop_reasons), kept.rows),
+        "patterns": sections.patterns(kept),
         "categories": sections.categories(statistics),
-        "sources": sections.sources(statistics),
+        "sources": sections.sources(statistics, settings.get("sources")),
         "models": sections.models(statistics),
         "drop_reasons": sections.counted("reason", statistics.drop_reasons, everything.rows),
         "flags": sections.counted("flag", statistics.flags, everything.rows),

@@ -23,6 +23,12 @@ def code(text: str) -> str:
     return f"{fence} {plain} {fence}" if longest else f"`{plain}`" if plain else ""
 
 
+def link(text: str, url: str) -> str:
+    """A link whose text is already Markdown."""
+    target = re.sub(r"[<>|\s]", "", url)
+    return f"[{text}](<{target}>)" if target else text
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
     """A Markdown table.
 

@@ -2,53 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from deepwriting.dataset_cards.licences import licence_fields
 from deepwriting.dataset_cards.statistics import Statistics
 
-#: Licence identifiers that the Hub accepts and that sources of writing use
-#: (https://huggingface.co/docs/hub/repositories-licenses); any other one is published as ``other`` with its name.
-HUB_LICENCES = frozenset(
-    (
-        "apache-2.0",
-        "mit",
-        "bsd",
-        "bsd-2-clause",
-        "bsd-3-clause",
-        "cc",
-        "cc0-1.0",
-        "cc-by-2.0",
-        "cc-by-2.5",
-        "cc-by-3.0",
-        "cc-by-4.0",
-        "cc-by-sa-3.0",
-        "cc-by-sa-4.0",
-        "cc-by-nc-2.0",
-        "cc-by-nc-3.0",
-        "cc-by-nc-4.0",
-        "cc-by-nd-4.0",
-        "cc-by-nc-nd-3.0",
-        "cc-by-nc-nd-4.0",
-        "cc-by-nc-sa-2.0",
-        "cc-by-nc-sa-3.0",
-        "cc-by-nc-sa-4.0",
-        "odc-by",
-        "odbl",
-        "pddl",
-        "gfdl",
-        "gpl-3.0",
-        "lgpl-3.0",
-        "mpl-2.0",
-        "artistic-2.0",
-        "wtfpl",
-        "unlicense",
-        "cdla-permissive-1.0",
-        "cdla-permissive-2.0",
-        "cdla-sharing-1.0",
-    )
-)
 #: Upper bounds of the Hub's size categories (rows, exclusive).
 SIZE_CATEGORIES = (
     (10**3, "n<1K"),
@@ -57,30 +16,35 @@ SIZE_CATEGORIES = (
     (10**6, "100K<n<1M"),
     (10**7, "1M<n<10M"),
     (10**8, "10M<n<100M"),
+    (10**9, "100M<n<1B"),
 )
+#: Size category of what is larger than all of them.
+LARGEST = "1B<n<10B"
+#: What the Hub files the dataset under.
+TASKS = ("text-generation",)
 #: Tags that make the dataset findable.
-TAGS = ("reer", "deep-reasoning", "writing", "synthetic")
+TAGS = (
+    "reer",
+    "deep-reasoning",
+    "chain-of-thought",
+    "writing",
+    "creative-writing",
+    "long-form-generation",
+    "synthetic",
+    "deepwriting",
+)
+#: The config that ``load_dataset`` takes when none is named.
+DEFAULT_CONFIG = "default"
 
 
 def size_category(rows: int) -> str:
     """The Hub's size category for a number of rows."""
-    return next((name for limit, name in SIZE_CATEGORIES if rows < limit), "100M<n<1B")
+    return next((name for limit, name in SIZE_CATEGORIES if rows < limit), LARGEST)
 
 
-def licence_fields(licences: Iterable[str]) -> dict[str, str]:
-    """``license`` and, where the Hub has no identifier for it, ``license_name``.
-
-    Args:
-        licences: licences of the published rows.
-
-    Returns:
-        The identifier of the only licence, or ``other`` with the names of all.
-    """
-    names = sorted(set(licences))
-    if len(names) == 1 and names[0].lower() in HUB_LICENCES:
-        return {"license": names[0].lower()}
-    slugs = [re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") for name in names]
-    return {"license": "other", "license_name": "-and-".join(slug or "unnamed" for slug in slugs)}
+def data_files(config: str, split: str) -> str:
+    """Pattern of the Parquet files of one split, as the card's YAML names them."""
+    return f"data/{config}/{split}-*"
 
 
 def card_data(statistics: Statistics, settings: Mapping[str, Any], *, name: str, infos: Any) -> Any:
@@ -90,7 +54,8 @@ def card_data(statistics: Statistics, settings: Mapping[str, Any], *, name: str,
         statistics: statistics of the rows.
         settings: may hold ``pretty_name`` and ``source_datasets`` (list of Hub ids).
         name: name of the dataset.
-        infos: ``DatasetInfosDict`` with features, splits and sizes of every config.
+        infos: ``DatasetInfosDict`` with features, splits and sizes of every config; the first one is the default where
+            none is called so.
 
     Returns:
         A ``DatasetCardData`` with ``configs`` and ``dataset_info``, so that ``load_dataset`` works from the folder.
@@ -99,24 +64,24 @@ def card_data(statistics: Statistics, settings: Mapping[str, Any], *, name: str,
     from huggingface_hub import DatasetCardData
 
     # The dropped rows are published too, in config `all`, so every licence counts.
-    licence = licence_fields(found for _, found in statistics.sources)
-    extra: dict[str, Any] = {key: value for key, value in licence.items() if key != "license"}
+    fields: dict[str, Any] = licence_fields(found for _, found in statistics.sources)
     data = DatasetCardData(
-        license=licence["license"],
         language=sorted(statistics.languages),
-        pretty_name=settings.get("pretty_name", name),
+        pretty_name=settings.get("pretty_name") or name,
         size_categories=[size_category(statistics.kept.rows)],
-        task_categories=["text-generation"],
+        task_categories=list(TASKS),
         annotations_creators=["machine-generated"],
+        language_creators=["found", "machine-generated"],
         multilinguality=["monolingual" if len(statistics.languages) == 1 else "multilingual"],
-        source_datasets=list(settings.get("source_datasets", ["extended"])),
+        source_datasets=list(settings.get("source_datasets") or ["extended"]),
         tags=list(TAGS),
-        **extra,
+        **fields,
     )
+    default = DEFAULT_CONFIG if DEFAULT_CONFIG in infos else next(iter(infos))
     configs = {
-        config: {"data_files": [{"split": "train", "path": f"data/{config}/train-*"}]}
-        | ({"default": True} if config == "default" else {})
-        for config in infos
+        config: {"data_files": [{"split": split, "path": data_files(config, split)} for split in info.splits]}
+        | ({"default": True} if config == default else {})
+        for config, info in infos.items()
     }
     MetadataConfigs(configs).to_dataset_card_data(data)
     infos.to_dataset_card_data(data)

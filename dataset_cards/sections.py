@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from deepwriting.dataset_cards.markdown import code, count, escaped, number, share, size, table
+from deepwriting.dataset_cards.licences import licence_asks, licence_url
+from deepwriting.dataset_cards.markdown import code, count, escaped, link, number, share, size, table
 from deepwriting.dataset_cards.statistics import Group, Statistics
-from deepwriting.schema import CONFIG_COLUMNS
 
-#: Config -> what it holds, for the configs table.
-CONFIG_PURPOSE = {
-    "default": "Kept rows: request, thinking, answer, search results, annotations",
-    "sft": "Kept rows as chat messages, ready for supervised fine-tuning",
-    "all": "Every searched row with its annotations, the decision about it and its segments",
-    "steps": "Every candidate of every search step with its score: material for preference pairs",
-}
-#: How a reader would write the types that are not plain values.
-_TYPE_NAMES = {
-    "strings": "list of string",
-    "messages": "list of {role, content}",
-    "pattern_counts": "list of {pattern, count}",
-    "segments": "list of {initial, final, edited}",
-}
+#: Digits shown of a checksum.
+CHECKSUM_DIGITS = 12
 #: Titles of the three conditions under which an answer is scored, by the suffix of their columns.
 CONDITIONS = {
     "no_thinking": "empty thinking",
@@ -31,31 +20,48 @@ CONDITIONS = {
 }
 
 
-def configs(infos: Mapping[str, Any]) -> str:
-    """Configs with their rows and download sizes."""
-    rows = []
-    for name, purpose in CONFIG_PURPOSE.items():
-        info = infos[name]
-        rows.append((code(name), purpose, count(info.splits["train"].num_examples), size(info.download_size)))
-    return table(("config", "what it holds", "rows", "download"), rows, numbers=2)
-
-
-def columns(config: str, without: str | None = None) -> str:
-    """Columns of one config with type and meaning, generated from the schema.
+def configs(infos: Mapping[str, Any], descriptions: Mapping[str, str]) -> str:
+    """Configs with what they hold, the rows of each split, and download sizes.
 
     Args:
-        config: name of the config.
-        without: a config whose columns are left out.
+        infos: config -> `datasets` ``DatasetInfo``.
+        descriptions: config -> a sentence.
     """
-    left_out = CONFIG_COLUMNS[without] if without else ()
-    rows = [
-        (code(column.name), _TYPE_NAMES.get(column.kind, column.kind), escaped(column.doc), "yes" * column.nullable)
-        for column in CONFIG_COLUMNS[config]
-        if column not in left_out
-    ]
+    splits = list(dict.fromkeys(split for info in infos.values() for split in info.splits))
+    rows = []
+    for name, info in infos.items():
+        numbers = [count(info.splits[split].num_examples) if split in info.splits else "–" for split in splits]
+        purpose = escaped(descriptions.get(name, "").rstrip("."))
+        rows.append((code(name), purpose, *numbers, size(info.download_size)))
+    titles = splits if len(splits) > 1 else ["rows"]
+    return table(("config", "what it holds", *titles, "download"), rows, numbers=len(titles) + 1)
+
+
+def type_name(feature: Any) -> str:
+    """A `datasets` feature as a reader would write it: ``string``, ``list of {role, content}``."""
+    if isinstance(feature, dict):
+        return "{" + ", ".join(feature) + "}"
+    inner = getattr(feature, "feature", None)
+    return f"list of {type_name(inner)}" if inner is not None else str(feature.dtype)
+
+
+def columns(features: Mapping[str, Any], documented: Sequence[Any], without: Sequence[str] = ()) -> str:
+    """Columns of one config with type and meaning.
+
+    Args:
+        features: column -> `datasets` feature, as the Parquet files have it.
+        documented: the columns' documentation: ``name``, ``doc`` and ``nullable``.
+        without: columns that are left out.
+    """
+    docs = {column.name: column for column in documented}
+    rows = []
+    for name, feature in features.items():
+        if name not in without:
+            known = docs.get(name)
+            rows.append((code(name), type_name(feature), escaped(known.doc if known else ""), known and known.nullable))
     if not any(row[-1] for row in rows):
         return table(("column", "type", "meaning"), [row[:-1] for row in rows])
-    return table(("column", "type", "meaning", "may be null"), rows)
+    return table(("column", "type", "meaning", "may be null"), [(*row[:-1], "yes" * bool(row[-1])) for row in rows])
 
 
 def search_effect(group: Group) -> str:
@@ -92,7 +98,8 @@ def lengths(group: Group) -> str:
         ("search steps", "steps"),
         ("accepted edits", "accepted_edits"),
         ("share of the three most frequent n-grams", "repetition"),
-        ("thinking patterns in the last tenth", "end_pattern_count"),
+        ("thinking patterns", "thinking_pattern_count"),
+        ("reflection patterns in the last tenth", "end_pattern_count"),
         ("share of the answer copied into the thinking", "copy_ratio"),
         ("longest copied run (words)", "longest_copy"),
     )
@@ -118,21 +125,44 @@ def categories(statistics: Statistics) -> str:
     return table(("category", "domain", "kept rows", "share"), rows, numbers=2)
 
 
-def sources(statistics: Statistics) -> str:
-    """Sources with their licences."""
+def patterns(group: Group) -> str:
+    """Thinking patterns: in how many rows each occurs, and how often."""
     rows = [
-        (code(source), escaped(licence), count(rows), count(kept))
-        for (source, licence), (rows, kept) in statistics.sources.items()
+        (escaped(name), count(rows), share(rows, group.rows), count(occurrences))
+        for name, (rows, occurrences) in group.ranked_patterns().items()
     ]
-    return table(("source", "licence", "all rows", "kept rows"), rows, numbers=2)
+    return table(("pattern", "rows with it", "share of rows", "occurrences"), rows, numbers=3)
+
+
+def sources(statistics: Statistics, told: Any) -> str:
+    """Sources with their licences, what these ask for, and their rows.
+
+    Args:
+        statistics: statistics of the rows.
+        told: what the settings say about the sources: records with ``name`` and perhaps ``dataset``, a Hub id.
+    """
+    datasets = {entry.get("name"): entry.get("dataset") for entry in told or [] if isinstance(entry, Mapping)}
+    rows = []
+    for (source, licence), (all_rows, kept) in statistics.sources.items():
+        dataset = datasets.get(source)
+        origin = link(escaped(source), f"https://huggingface.co/datasets/{dataset}") if dataset else code(source)
+        url = licence_url(licence)
+        named = link(escaped(licence), url) if url else escaped(licence)
+        rows.append((origin, named, licence_asks(licence), count(all_rows), count(kept)))
+    return table(("source", "licence", "it asks for", "all rows", "kept rows"), rows, numbers=2)
 
 
 def models(statistics: Statistics) -> str:
-    """Generator and scorer models that occur in the rows."""
+    """Generator and scorer models that occur in the rows; long checksums are cut, the rows have them whole."""
     rows = [
-        (role, code(name), code(revision), count(rows)) for (role, name, revision), rows in statistics.models.items()
+        (role, code(name), code(_cut_checksum(revision)), count(rows))
+        for (role, name, revision), rows in statistics.models.items()
     ]
     return table(("role", "model", "revision or checksum", "rows"), sorted(rows), numbers=1)
+
+
+def _cut_checksum(text: str) -> str:
+    return re.sub(rf"\b([0-9a-f]{{{CHECKSUM_DIGITS}}})[0-9a-f]{{8,}}\b", r"\1…", text)
 
 
 def _flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -1,10 +1,11 @@
 """Numbers for the card, computed from the rows of config ``all`` in one pass.
 
-Only numbers and short labels are kept in memory, never texts.
+Only numbers and short labels are kept in memory, never texts. No number depends on the order of the rows.
 """
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ MEASURES = (
     "steps",
     "accepted_edits",
     "repetition",
+    "thinking_pattern_count",
     "end_pattern_count",
     "copy_ratio",
     "longest_copy",
@@ -45,14 +47,16 @@ _LABELS = (
     "scorer_revision",
     "first_segment_scored",
     "stop_reason",
+    "thinking_patterns",
+    "pii_masked",
     "flags",
-    "keep",
-    "drop_reasons",
 )
+#: Columns of the decision about a row, which config ``all`` alone has.
+DECISION = ("keep", "drop_reasons")
 Key = TypeVar("Key", str, tuple[str, str], tuple[str, str, str])
 
 #: Every column that ``summarise`` reads; a reader may leave out all others, above all the texts.
-STATISTICS_COLUMNS = MEASURES + _LABELS
+STATISTICS_COLUMNS = MEASURES + _LABELS + DECISION
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,9 @@ class Group:
         lower_perplexity: rows whose true perplexity fell from the initial to the final thinking.
         below_no_thinking: rows whose true perplexity with the final thinking is below that without thinking.
         edited: rows with at least one accepted edit.
+        patterns: thinking pattern -> (rows in which it occurs, occurrences).
+        with_patterns: rows with at least one thinking pattern.
+        pii_masked: rows in which personal data was replaced by placeholders.
     """
 
     rows: int = 0
@@ -93,6 +100,9 @@ class Group:
     lower_perplexity: int = 0
     below_no_thinking: int = 0
     edited: int = 0
+    patterns: dict[str, tuple[int, int]] = field(default_factory=dict)
+    with_patterns: int = 0
+    pii_masked: int = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one row."""
@@ -104,6 +114,11 @@ class Group:
         self.lower_perplexity += row["perplexity_after"] < row["perplexity_before"]
         self.below_no_thinking += row["perplexity_after"] < row["perplexity_no_thinking"]
         self.edited += row["accepted_edits"] > 0
+        self.with_patterns += row["thinking_pattern_count"] > 0
+        self.pii_masked += row["pii_masked"] > 0
+        for found in row["thinking_patterns"]:
+            rows, occurrences = self.patterns.get(found["pattern"], (0, 0))
+            self.patterns[found["pattern"]] = (rows + 1, occurrences + found["count"])
 
     def distribution(self, measure: str) -> Distribution:
         """Summary of one measure over the rows of the group.
@@ -118,9 +133,13 @@ class Group:
 
         if not self.rows:
             raise BuildError(f"no rows to summarise {measure} over")
-        values = np.asarray(self.values[measure])
-        low, median, high = (float(value) for value in np.percentile(values, (10, 50, 90)))
-        return Distribution(mean=float(values.mean()), median=median, low=low, high=high)
+        values = self.values[measure]
+        low, median, high = (float(value) for value in np.percentile(np.asarray(values), (10, 50, 90)))
+        return Distribution(mean=math.fsum(values) / len(values), median=median, low=low, high=high)
+
+    def ranked_patterns(self) -> dict[str, tuple[int, int]]:
+        """Thinking patterns in the order of how many rows hold them."""
+        return dict(sorted(self.patterns.items(), key=lambda item: (-item[1][0], -item[1][1], item[0])))
 
 
 @dataclass
@@ -152,7 +171,7 @@ class Statistics:
     first_segment_scored: int
 
 
-def _ranked(counts: Counter[Key]) -> dict[Key, int]:
+def ranked(counts: Counter[Key]) -> dict[Key, int]:
     """Most frequent first; equal counts in order of the key, so that the card does not depend on row order."""
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -195,11 +214,11 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> Statistics:
         everything=everything,
         kept=kept,
         pairs=len(pairs),
-        drop_reasons=_ranked(drop_reasons),
-        flags=_ranked(flags),
-        categories=_ranked(categories),
-        languages=_ranked(languages),
-        sources={key: (count, kept_sources[key]) for key, count in _ranked(sources).items()},
-        models=_ranked(models),
+        drop_reasons=ranked(drop_reasons),
+        flags=ranked(flags),
+        categories=ranked(categories),
+        languages=ranked(languages),
+        sources={key: (count, kept_sources[key]) for key, count in ranked(sources).items()},
+        models=ranked(models),
         first_segment_scored=first_segment_scored,
     )

@@ -19,6 +19,13 @@
     │   └── RequestError                            one request cannot be computed, others can
     │       └── ContextOverflowError                the text does not fit into the model's context
     ├── BuildError             (ValueError)         a dataset that cannot be built
+    │   ├── SchemaError                             a row has a wrong value, or a category that does not exist
+    │   ├── NothingKeptError                        the default config, or a split of it, would be empty
+    │   └── CardError                               a dataset card that the Hub or `datasets` would not read
+    ├── HubError               (RuntimeError)       the Hub cannot be reached, refuses, or lacks what was asked for
+    │   ├── TokenError                              no token, or one that the Hub does not accept for this
+    │   ├── ConflictError                           somebody else has changed the repository in the meantime
+    │   └── RefusedError                            a release that a check refuses
     └── NotFoundError          (LookupError)        a run, row or recipe that does not exist
 
 A message says what was wrong, the value received, and what is allowed. What to do next is said in one place, the
@@ -104,5 +111,33 @@ class BuildError(DeepWritingError, ValueError):
     """A dataset cannot be built from the rows at hand."""
 
 
+class SchemaError(BuildError):
+    """A row has a missing or wrong value, a category that does not exist, or an id that another row has too."""
+
+
+class NothingKeptError(BuildError):
+    """The default config, or a split of it, would have no row."""
+
+
+class CardError(BuildError):
+    """A dataset card whose YAML is not valid, or says what is not true of the folder."""
+
+
 class NotFoundError(DeepWritingError, LookupError):
     """A run, a row or a recipe that was named does not exist."""
+
+
+class HubError(DeepWritingError, RuntimeError):
+    """The Hub cannot be reached, refuses, or does not hold what was asked for."""
+
+
+class TokenError(HubError):
+    """There is no token, or the Hub does not accept it, or it may not do what was asked."""
+
+
+class ConflictError(HubError):
+    """Somebody else has changed the repository in the meantime."""
+
+
+class RefusedError(HubError):
+    """A release is not to be published as it is: a check refuses it."""

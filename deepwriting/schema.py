@@ -25,7 +25,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 #: The kinds a column can have; ``builders/features.py`` maps them to `datasets` features and Arrow types.
-Kind = Literal["string", "bool", "int32", "float32", "strings", "messages", "pattern_counts", "segments"]
+Kind = Literal[
+    "string", "bool", "int32", "float32", "strings", "messages", "reasoning_messages", "pattern_counts", "segments",
+    "reward_model", "extra_info",
+]  # fmt: skip
 
 #: Metadata key that marks a rejected document; the value is a short reason such as ``empty_answer``.
 REJECT = "reject"
@@ -161,13 +164,51 @@ STEP_COLUMNS = (
     Column("perplexity", "float32", "True perplexity of the answer with the candidate in place.", nullable=True),
     Column("accepted", "bool", "Whether the candidate replaced the segment."),
 )
+#: Config ``preferences``: the step that gained most, as two conversations.
+PREFERENCE_COLUMNS = (
+    Column("row_id", "string", "Row that the two conversations were made from."),
+    Column("step", "int32", "The search step that they come from: the one that gained most."),
+    Column("prompt", "messages", "User turn with the query."),
+    Column("chosen", "messages", "Assistant turn: the trajectory with the accepted candidate, then the answer."),
+    Column(
+        "rejected",
+        "messages",
+        "The same turn with the worst scored text in the candidate's place: another candidate, or what stood there.",
+    ),
+    Column("score_chosen", "float32", "Search score of the chosen trajectory (clipped mean NLL, nats; low is good)."),
+    Column("score_rejected", "float32", "Search score of the rejected trajectory (nats; low is good)."),
+    Column("category", "string", "One of 25 categories."),
+    Column("language", "string", "Language of the query: en or zh."),
+)
+_CONVERSATION_COLUMNS = (
+    Column("category", "string", "One of 25 categories."),
+    Column("language", "string", "Language of the query: en or zh."),
+    Column("source", "string", "Name of the source in the recipe."),
+)
 #: Config ``sft``: chat messages ready for supervised fine-tuning.
 SFT_COLUMNS = (
     Column("row_id", "string", "Row that the conversation was made from."),
     Column("messages", "messages", "User turn with the query; assistant turn with <think>…</think> and the answer."),
-    Column("category", "string", "One of 25 categories."),
-    Column("language", "string", "Language of the query: en or zh."),
-    Column("source", "string", "Name of the source in the recipe."),
+    *_CONVERSATION_COLUMNS,
+)
+#: Config ``sft-reasoning``: the same for chat templates that take the thinking from a field of its own.
+SFT_REASONING_COLUMNS = (
+    Column("row_id", "string", "Row that the conversation was made from."),
+    Column(
+        "messages",
+        "reasoning_messages",
+        "User turn with the query; assistant turn with the answer as content and the thinking as reasoning_content.",
+    ),
+    *_CONVERSATION_COLUMNS,
+)
+#: Config ``verl``: the training layout of the original DeepWriting-20K release.
+VERL_COLUMNS = (
+    Column("data_source", "string", "Name of the source in the recipe."),
+    Column("prompt", "messages", "User turn with the query."),
+    Column("ability", "string", "What is trained; `writing` in every row."),
+    Column("reward_model", "reward_model", "Open-ended writing has no rule to check: ground_truth is empty."),
+    Column("extra_info", "extra_info", "index: the row id, which the other configs know."),
+    Column("solution", "string", "<think>, the thinking, </think>, then the answer."),
 )
 
 #: Config name -> its columns.
@@ -175,8 +216,35 @@ CONFIG_COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "default": ROW_COLUMNS,
     "all": ALL_COLUMNS,
     "steps": STEP_COLUMNS,
+    "preferences": PREFERENCE_COLUMNS,
     "sft": SFT_COLUMNS,
+    "sft-reasoning": SFT_REASONING_COLUMNS,
+    "verl": VERL_COLUMNS,
+    "initial": ROW_COLUMNS,
+    "no-reflection": ROW_COLUMNS,
+    "short": ROW_COLUMNS,
+    "long": ROW_COLUMNS,
+    "no-literature": ROW_COLUMNS,
 }
+#: Config name -> what it holds, in a sentence.
+CONFIG_PURPOSE: Mapping[str, str] = {
+    "default": "Kept rows: query, thinking, answer, search results and annotations.",
+    "all": "Every searched row with its annotations, the decision about it and its segments.",
+    "steps": "Every candidate of every search step with its score.",
+    "preferences": "The best edit of each kept row and what it beat, as chosen and rejected conversations.",
+    "sft": "Kept rows as chat messages, the thinking in <think> tags before the answer.",
+    "sft-reasoning": "Kept rows as chat messages, the thinking in the field reasoning_content.",
+    "verl": "Kept rows in the training layout of the original DeepWriting-20K release.",
+    "initial": "Ablation: the kept rows with the thinking that the search began with, measured again.",
+    "no-reflection": "Ablation: searched with prompts that ask for no thinking patterns.",
+    "short": "Ablation: the kept rows, most of those with a long thinking left out.",
+    "long": "Ablation: the kept rows, most of those with a short thinking left out.",
+    "no-literature": "Ablation: the kept rows without the domains Literature & Arts and Ordinary Life.",
+}
+#: Configs that every dataset has: without the first there is nothing to load, without the second nothing to check.
+REQUIRED_CONFIGS = ("default", "all")
+#: Split names; the second exists only where a recipe asks for it.
+TRAIN, VALIDATION = "train", "validation"
 
 
 def normalise(text: str) -> str:

@@ -15,8 +15,11 @@ INTERRUPTED = 130
 
 #: Command -> the module below ``deepwriting.cli`` and its one-line help, known without importing it.
 COMMANDS = {
+    "build": "build the dataset folder again, from a run or from shards",
+    "hub": "start a Hub on this machine, to try a release",
     "init": "write a commented recipe to start from",
     "plan": "forecast tokens, time and cost of a run",
+    "publish": "publish a dataset folder as a version on the Hub",
     "recipes": "list the bundled recipes",
     "report": "show the funnel from raw rows to selected pairs, with every reason",
     "run": "run a recipe, whole or in part",

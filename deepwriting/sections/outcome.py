@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from deepwriting.metrics.copying import MAX_COPIED_RUN, MAX_COPY_RATIO, MIN_RUN
 from deepwriting.metrics.repetition import MAX_TOP_SHARE, NGRAM_SIZE
 from deepwriting.metrics.thinking_patterns import TAIL_FRACTION
+from deepwriting.schema import CONFIG_COLUMNS, REQUIRED_CONFIGS
 from deepwriting.sections.base import Flag, Positive, Section, Share
+
+#: Share of the long rows in config ``short``, and of the short ones in ``long``. The paper downsamples both (Table 2)
+#: and does not say to what share: this one is ours.
+DOWNSAMPLE = 0.25
+#: Largest share of the queries that may be held out for validation.
+MAX_VALIDATION_SHARE = 0.5
 
 
 class DatasetSection(Section):
@@ -48,12 +55,29 @@ class FiltersSection(Section):
 
 
 class BuildSection(Section):
-    """What the default config keeps."""
+    """What the default config keeps, which configs there are, and the validation split."""
 
     drop_flags: list[Flag] = Field(default_factory=lambda: list(get_args(Flag)), description="flags that drop a row")
     max_score: float | None = Field(None, ge=0, description="drop rows whose final score is above this (nats)")
     min_improvement: float | None = Field(None, description="drop rows whose score fell by less than this (nats)")
     rows_per_shard: Positive = Field(20_000, description="rows in one Parquet shard")
+    configs: list[str] = Field(
+        default_factory=lambda: list(CONFIG_COLUMNS), description="tables to publish; one without rows is left out"
+    )
+    validation_share: float = Field(
+        0.0, ge=0, le=MAX_VALIDATION_SHARE, description="share of the queries whose rows go to a split `validation`"
+    )
+    validation_rows: Annotated[int, Field(ge=0)] = Field(
+        0, description="instead of a share: at most this many rows of the default config in split `validation`"
+    )
+    downsample: Share = Field(
+        DOWNSAMPLE, description="share of the long rows in config `short`, and of the short ones in `long`"
+    )
+    no_reflection: str | None = Field(
+        None,
+        min_length=1,
+        description="another run, over the same pairs with `search.prompts: no-reflection`: it gives that config",
+    )
 
     @field_validator("drop_flags")
     @classmethod
@@ -61,6 +85,30 @@ class BuildSection(Section):
         if twice := sorted({flag for flag in flags if flags.count(flag) > 1}):
             raise ValueError(f"{twice} stand twice in {flags}; name each flag once")
         return flags
+
+    @field_validator("configs")
+    @classmethod
+    def _known(cls, configs: list[str]) -> list[str]:
+        if unknown := [config for config in configs if config not in CONFIG_COLUMNS]:
+            raise ValueError(f"{unknown[0]!r} is no config; allowed: {', '.join(CONFIG_COLUMNS)}")
+        if twice := sorted({config for config in configs if configs.count(config) > 1}):
+            raise ValueError(f"{twice} stand twice in {configs}; name each config once")
+        if missing := [config for config in REQUIRED_CONFIGS if config not in configs]:
+            raise ValueError(f"{', '.join(missing)} is missing in {configs}; every dataset has {REQUIRED_CONFIGS}")
+        return configs
+
+    @model_validator(mode="after")
+    def _possible(self) -> BuildSection:
+        if self.validation_share and self.validation_rows:
+            raise ValueError(
+                f"validation_share {self.validation_share} and validation_rows {self.validation_rows} contradict each "
+                "other; name one of them"
+            )
+        if self.no_reflection is not None and "no-reflection" not in self.configs:
+            raise ValueError(
+                f"no_reflection names {self.no_reflection!r}, but configs {self.configs} lack no-reflection"
+            )
+        return self
 
 
 class ExecutionSection(Section):

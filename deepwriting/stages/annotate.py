@@ -7,9 +7,20 @@ from typing import Any
 from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.filters import Copying, EndOfThinking, Repetition, ThinkingPatterns
-from deepwriting.recipe import Recipe
+from deepwriting.recipe import FiltersSection, Recipe
 from deepwriting.stages.base import SimpleStage, StageContext, read_stage
 from deepwriting.stages.writer import WriteShard
+from deepwriting.steps import Annotator
+
+
+def annotators(filters: FiltersSection) -> list[Annotator]:
+    """The annotating filters in order, with the thresholds of a recipe."""
+    return [
+        Repetition(filters.repetition_n, filters.max_repetition),
+        ThinkingPatterns(),
+        EndOfThinking(filters.tail_fraction, filters.max_end_patterns),
+        Copying(filters.copy_min_run, filters.max_copy_ratio, filters.max_copy_run),
+    ]
 
 
 class AnnotateStage(SimpleStage):
@@ -24,12 +35,8 @@ class AnnotateStage(SimpleStage):
 
     def steps(self, context: StageContext) -> list[PipelineStep]:
         """Reader, filters, writer."""
-        filters = context.recipe.filters
         return [
             read_stage(context, "search"),
-            Repetition(filters.repetition_n, filters.max_repetition),
-            ThinkingPatterns(),
-            EndOfThinking(filters.tail_fraction, filters.max_end_patterns),
-            Copying(filters.copy_min_run, filters.max_copy_ratio, filters.max_copy_run),
+            *annotators(context.recipe.filters),
             WriteShard(str(context.run.stage(self.name).path)),
         ]

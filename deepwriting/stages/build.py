@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
 
 import deepwriting
-from deepwriting.recipe import Recipe
+from deepwriting.errors import RecipeError
+from deepwriting.recipe import Recipe, parse_recipe
 from deepwriting.reer.prompts import prompt_hashes
+from deepwriting.rundir import RunFolder
 from deepwriting.stages.base import SimpleStage, StageContext, read_stage
 from deepwriting.stages.decide import Decide
 from deepwriting.stages.writer import WriteShard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepwriting.builders.build import BuildReport
 
 #: What the manifest tells about a model beside its revision, which the rows hold.
 _ABOUT_MODEL = {"engine", "model", "revision", "dtype"}
@@ -24,8 +32,10 @@ class BuildStage(SimpleStage):
     title = "build the dataset"
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
-        """What is kept and what the dataset is called."""
-        return {"build": recipe.build.model_dump(), "dataset": recipe.dataset.model_dump()}
+        """What is kept, which tables there are, and what the dataset is called."""
+        other = run_without_reflection(recipe.build.no_reflection)
+        chosen = {"build": recipe.build.model_dump(), "dataset": recipe.dataset.model_dump()}
+        return chosen if other is None else chosen | {"no_reflection": _origin(other)}
 
     def steps(self, context: StageContext) -> list[PipelineStep]:
         """Reader, decision, writer; the dataset itself is built by ``facts`` when all tasks are done."""
@@ -35,24 +45,75 @@ class BuildStage(SimpleStage):
 
     def facts(self, context: StageContext) -> dict[str, Any]:
         """Build the dataset from the decided rows; returns where it is and what it holds."""
-        from deepwriting.builders.build import build_dataset
-
-        recipe, run = context.recipe, context.run
-        report = build_dataset(
-            run.stage(self.name).shards,
-            run.path / recipe.dataset.name,
-            name=recipe.dataset.name,
-            version=recipe.dataset.version,
-            settings=run_facts(context),
-            rows_per_shard=recipe.build.rows_per_shard,
-        )
+        name = context.recipe.dataset.name
+        report = build_from_run(context, context.run.path / name)
         return {
-            "folder": recipe.dataset.name,
+            "folder": name,
             "rows": dict(report.rows),
             "kept": report.kept,
+            "validation": report.validation,
             "dropped_by_reason": dict(report.dropped_by_reason),
             "bytes": report.bytes,
         }
+
+
+def build_from_run(context: StageContext, out: Path, watch: Callable[[str], None] | None = None) -> BuildReport:
+    """Build a run's dataset from its decided rows.
+
+    Args:
+        context: the recipe and the run.
+        out: folder of the dataset.
+        watch: is told the config whose table is about to be written.
+    """
+    from deepwriting.builders.build import build_dataset
+    from deepwriting.builders.selection import Choice
+
+    recipe = context.recipe
+    other = run_without_reflection(recipe.build.no_reflection)
+    return build_dataset(
+        context.run.stage(BuildStage.name).shards,
+        out,
+        name=recipe.dataset.name,
+        version=recipe.dataset.version,
+        settings=run_facts(context),
+        configs=recipe.build.configs,
+        choice=Choice.of(recipe.build),
+        no_reflection=other.stage(BuildStage.name).shards if other else None,
+        rows_per_shard=recipe.build.rows_per_shard,
+        watch=watch,
+    )
+
+
+def run_without_reflection(name: str | None) -> RunFolder | None:
+    """The other run that gives config ``no-reflection``.
+
+    Args:
+        name: what ``build.no_reflection`` names; ``None`` gives ``None``.
+
+    Raises:
+        NotFoundError: if there is no such run.
+        RecipeError: if it searched with other prompts, or its rows are not there.
+    """
+    if name is None:
+        return None
+    run = RunFolder.existing(name)
+    prompts = parse_recipe(run.recipe_text, str(run.path / "recipe.yaml")).search.prompts
+    if prompts != "no-reflection":
+        raise RecipeError(
+            f"build.no_reflection = {name!r}: that run searched with the prompts {prompts!r}; allowed: a run with "
+            "search.prompts: no-reflection"
+        )
+    record = run.stage(BuildStage.name).record()
+    if record is None or record.state != "finished":
+        raise RecipeError(f"build.no_reflection = {name!r}: stage 'build' of that run has not finished")
+    return run
+
+
+def _origin(run: RunFolder) -> dict[str, str]:
+    """What made the rows of another run, without its place on this machine."""
+    record = run.stage(BuildStage.name).record()
+    assert record is not None
+    return {"recipe": parse_recipe(run.recipe_text).name, "build": record.settings_hash}
 
 
 def run_facts(context: StageContext) -> dict[str, Any]:
@@ -62,6 +123,7 @@ def run_facts(context: StageContext) -> dict[str, Any]:
     recipe, run = context.recipe, context.run
     records = {stage.name: run.stage(stage.name).record() for stage in STAGES}
     done = {name: record for name, record in records.items() if record and name != BuildStage.name}
+    other = run_without_reflection(recipe.build.no_reflection)
     return {
         "pretty_name": recipe.dataset.pretty_name,
         "recipe": recipe.name,
@@ -76,7 +138,8 @@ def run_facts(context: StageContext) -> dict[str, Any]:
         "select": recipe.select.model_dump(),
         "search": recipe.search.model_dump(exclude={"concurrency"}),
         "filters": recipe.filters.model_dump(),
-        "build": recipe.build.model_dump(),
+        "build": recipe.build.model_dump(exclude={"no_reflection"}),
+        **({"no_reflection": _origin(other)} if other else {}),
         "prompts": prompt_hashes(recipe.search.prompts),
         "stages": {name: record.settings_hash for name, record in done.items()},
         "counts": [

@@ -41,12 +41,13 @@ def make_document(number: int, *, keep: bool = True, steps: int = 2, **changes: 
         for step in range(1, steps + 1)
         for index in range(2)
     ]
+    parts = range(1, max(steps, 1) + 1)
     metadata = {
         "row_id": row,
         "query": query,
         "thinking": f"Okay, I am given lantern {number}. I want one image, then time passing.",
         "category": "Creative Writing" if number % 3 else "Essay Writing",
-        "domain": "Literature and Arts",
+        "domain": "Artistic (Literature & Arts)",
         "category_probability": 0.5 + number / 1000,
         "language": "en" if number % 4 else "zh",
         "source": "lanterns" if number % 2 else "letters",
@@ -82,8 +83,11 @@ def make_document(number: int, *, keep: bool = True, steps: int = 2, **changes: 
         "pipeline_version": "0.1.0",
         "keep": keep,
         "drop_reasons": [] if keep else ["repetition"],
-        "initial_thinking": "Okay, I am given a lantern.",
-        "segments": [{"initial": "Okay.", "final": "Okay, then.", "edited": True}],
+        "initial_thinking": "\n\n".join(f"Segment {step} before the edit." for step in parts),
+        "segments": [
+            {"initial": f"Segment {step} before the edit.", "final": f"Candidate 0 of step {step}.", "edited": True}
+            for step in parts
+        ],
         "trace": trace,
         "file_path": "ignored/by/the/build.jsonl.gz",
     }

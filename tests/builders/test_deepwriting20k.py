@@ -24,13 +24,19 @@ def _quiet() -> Iterator[None]:
         datasets.enable_progress_bars()
 
 
-def builder(tmp_path: Path, config: str, files: list[str]) -> Any:
+def builder(tmp_path: Path, config: str, files: list[str], **options: Any) -> Any:
     from deepwriting.builders.deepwriting20k import DeepWriting20K
 
-    return DeepWriting20K(config_name=config, data_files=files or None, cache_dir=str(tmp_path / "cache"))
+    return DeepWriting20K(config_name=config, data_files=files or None, cache_dir=str(tmp_path / "cache"), **options)
 
 
-@pytest.mark.parametrize(("config", "rows"), [("default", 2), ("all", 3), ("steps", 12), ("sft", 2)])
+@pytest.mark.parametrize(
+    ("config", "rows"),
+    [
+        ("default", 2), ("all", 3), ("steps", 12), ("preferences", 2), ("sft", 2), ("sft-reasoning", 2), ("verl", 2),
+        ("initial", 2), ("no-reflection", 2),
+    ],
+)  # fmt: skip
 def test_builder_prepares_every_config(tmp_path: Path, document: Maker, shards: Writer, config: str, rows: int) -> None:
     folder = shards(tmp_path / "in", [document(n, keep=n > 0) for n in range(3)])
     made = builder(tmp_path, config, [str(path) for path in sorted(folder.iterdir())])
@@ -38,7 +44,26 @@ def test_builder_prepares_every_config(tmp_path: Path, document: Maker, shards: 
     found = made.as_dataset(split="train")
     assert len(found) == rows
     assert found.features == features(config)
-    assert found["row_id"][:] == sorted(found["row_id"])
+    ids = [row.get("row_id") or row["extra_info"]["index"] for row in found]
+    assert ids == sorted(ids)
+
+
+def test_builder_parts_short_from_long_and_train_from_validation(
+    tmp_path: Path, document: Maker, shards: Writer
+) -> None:
+    files = [str(path) for path in shards(tmp_path / "in", [document(n) for n in range(8)]).iterdir()]
+    lengths = {}
+    for config in ("short", "long"):
+        made = builder(tmp_path, config, files, downsample=0.0)
+        made.download_and_prepare()
+        lengths[config] = sorted(made.as_dataset(split="train")["thinking_tokens_after"])
+    assert lengths == {"short": [150, 152, 154, 156], "long": [158, 160, 162, 164]}
+    made = builder(tmp_path, "default", files, validation_rows=3)
+    made.download_and_prepare()
+    found = made.as_dataset()
+    assert {split: len(rows) for split, rows in found.items()} == {"train": 5, "validation": 3}
+    with pytest.raises(BuildError, match="data_files has splits of its own, \\['test'\\]"):
+        builder(tmp_path, "default", {"test": files}, validation_rows=3).download_and_prepare()  # type: ignore[arg-type]
 
 
 def test_parquet_from_the_builder_is_read_with_load_dataset(tmp_path: Path, document: Maker, shards: Writer) -> None:

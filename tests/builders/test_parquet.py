@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepwriting.builders.features import feature, features
-from deepwriting.builders.parquet import CHUNKING_KEY, write_table
+from deepwriting.builders.parquet import CHUNKING_KEY, write_split
 from deepwriting.builders.tables import table
 from deepwriting.errors import BuildError
 from deepwriting.schema import CONFIG_COLUMNS
@@ -23,11 +23,12 @@ def test_values_and_types_survive(tmp_path: Path, document: Maker, config: str) 
     from datasets import Features
 
     records = list(table(config, [document(n) for n in range(3)]))
-    facts = write_table(config, iter(records), tmp_path, rows_per_shard=100)
+    facts = write_split(config, "train", iter(records), tmp_path, rows_per_shard=100)
     (file,) = facts.files
     found = pq.read_table(tmp_path / file.path)
     # Every float of the sample documents is exact in float32 apart from these.
     rounded = {"category_probability", "score_before", "score_after", "score_current", "score", "perplexity"}
+    rounded |= {"score_chosen", "score_rejected"}
     for got, want in zip(found.to_pylist(), records, strict=True):
         assert {k: v for k, v in got.items() if k not in rounded} == {k: v for k, v in want.items() if k not in rounded}
         assert all(got[k] == pytest.approx(want[k]) for k in rounded & want.keys())
@@ -47,7 +48,7 @@ def test_features_follow_the_kinds() -> None:
 
 def test_each_shard_is_one_compressed_row_group_with_chunking_noted(tmp_path: Path, document: Maker) -> None:
     records = table("all", (document(n) for n in range(7)))
-    facts = write_table("all", records, tmp_path, rows_per_shard=3)
+    facts = write_split("all", "train", records, tmp_path, rows_per_shard=3)
     assert [file.path for file in facts.files] == [f"data/all/train-0000{n}-of-00003.parquet" for n in range(3)]
     assert [file.rows for file in facts.files] == [3, 3, 1]
     for file in facts.files:
@@ -59,23 +60,33 @@ def test_each_shard_is_one_compressed_row_group_with_chunking_noted(tmp_path: Pa
 
 
 def test_exact_multiple_of_the_shard_size_leaves_no_empty_shard(tmp_path: Path, document: Maker) -> None:
-    facts = write_table("all", table("all", (document(n) for n in range(4))), tmp_path, rows_per_shard=2)
+    facts = write_split("all", "train", table("all", (document(n) for n in range(4))), tmp_path, rows_per_shard=2)
     assert [file.rows for file in facts.files] == [2, 2]
 
 
 def test_size_limit_ends_a_shard_early(tmp_path: Path, document: Maker) -> None:
     documents = (document(n, thinking="plan " * 2000) for n in range(1100))
-    facts = write_table("default", table("default", documents), tmp_path, rows_per_shard=5000, max_shard_bytes=1)
+    facts = write_split(
+        "default", "train", table("default", documents), tmp_path, rows_per_shard=5000, max_shard_bytes=1
+    )
     assert [file.rows for file in facts.files] == [500, 500, 100]
 
 
-def test_table_without_rows_is_a_file_without_row_groups(tmp_path: Path) -> None:
-    facts = write_table("steps", [], tmp_path, rows_per_shard=10)
-    (file,) = facts.files
-    found = pq.read_table(tmp_path / file.path)
-    assert (len(found), facts.rows) == (0, 0)
-    assert found.column_names == [column.name for column in CONFIG_COLUMNS["steps"]]
-    assert pq.read_metadata(tmp_path / file.path).num_row_groups == 0
+def test_a_split_without_rows_leaves_no_file(tmp_path: Path) -> None:
+    facts = write_split("steps", "validation", [], tmp_path, rows_per_shard=10)
+    assert (facts.rows, facts.files) == (0, ())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_splits_lie_side_by_side(tmp_path: Path, document: Maker) -> None:
+    made = [
+        write_split("all", split, table("all", [document(number)]), tmp_path, rows_per_shard=10)
+        for number, split in enumerate(("train", "validation"))
+    ]
+    assert [(facts.files[0].path, facts.files[0].split) for facts in made] == [
+        ("data/all/train-00000-of-00001.parquet", "train"),
+        ("data/all/validation-00000-of-00001.parquet", "validation"),
+    ]
 
 
 def test_chunking_shares_most_bytes_after_a_small_change(tmp_path: Path) -> None:
@@ -98,7 +109,7 @@ def test_chunking_shares_most_bytes_after_a_small_change(tmp_path: Path) -> None
     inserted = records.pop()
     contents = []
     for name, rows in (("a", records), ("b", [*records[:5], inserted, *records[5:]])):
-        facts = write_table("steps", rows, tmp_path / name, rows_per_shard=10_000)
+        facts = write_split("steps", "train", rows, tmp_path / name, rows_per_shard=10_000)
         contents.append((tmp_path / name / facts.files[0].path).read_bytes())
     old, new = contents
     blocks = [new[at : at + 4096] for at in range(0, len(new), 4096)]
@@ -110,4 +121,4 @@ def test_chunking_shares_most_bytes_after_a_small_change(tmp_path: Path) -> None
 @pytest.mark.parametrize("limits", [{"rows_per_shard": 0}, {"rows_per_shard": 5, "max_shard_bytes": 0}])
 def test_impossible_limits_are_refused(tmp_path: Path, limits: dict[str, int]) -> None:
     with pytest.raises(BuildError, match="both must be at least 1"):
-        write_table("all", [], tmp_path, **limits)
+        write_split("all", "train", [], tmp_path, **limits)

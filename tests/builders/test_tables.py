@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,14 @@ from hypothesis import strategies as st
 
 from deepwriting.builders.tables import document_row_id, rows, table
 from deepwriting.builders.values import checked
-from deepwriting.errors import BuildError
+from deepwriting.errors import BuildError, SchemaError
+from deepwriting.samples import resolve_samples
 from deepwriting.schema import CONFIG_COLUMNS, Column, assistant_turn
+from deepwriting.sources.release import split_solution
 
 Maker = Callable[..., dict[str, Any]]
+
+SAMPLE_RELEASE = Path(resolve_samples("samples://deepwriting_release"))
 
 
 @pytest.mark.parametrize("config", CONFIG_COLUMNS)
@@ -24,7 +30,8 @@ def test_rows_have_exactly_the_columns_of_the_schema_in_order(document: Maker, c
 
 def test_dropped_row_is_in_all_and_steps_only(document: Maker) -> None:
     dropped = document(1, keep=False)
-    assert [len(list(rows(config, dropped))) for config in ("default", "all", "sft", "steps")] == [0, 1, 0, 4]
+    made = {config: len(list(rows(config, dropped))) for config in CONFIG_COLUMNS}
+    assert {config: number for config, number in made.items() if number} == {"all": 1, "steps": 4}
 
 
 def test_sft_messages_hold_query_thinking_and_answer(document: Maker) -> None:
@@ -35,6 +42,25 @@ def test_sft_messages_hold_query_thinking_and_answer(document: Maker) -> None:
         {"role": "user", "content": meta["query"]},
         {"role": "assistant", "content": assistant_turn(meta["thinking"], doc["text"])},
     ]
+
+
+def test_sft_reasoning_parts_thinking_and_answer(document: Maker) -> None:
+    doc = document(3)
+    (row,) = rows("sft-reasoning", doc)
+    meta = doc["metadata"]
+    assert row["messages"] == [
+        {"role": "user", "content": meta["query"], "reasoning_content": ""},
+        {"role": "assistant", "content": doc["text"], "reasoning_content": meta["thinking"]},
+    ]
+
+
+def test_verl_rows_are_the_layout_of_the_original_release(document: Maker) -> None:
+    doc = document(3)
+    (row,) = rows("verl", doc)
+    (sample, *_) = (SAMPLE_RELEASE / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    assert set(row) == set(json.loads(sample))
+    assert row["reward_model"].keys() == json.loads(sample)["reward_model"].keys()
+    assert split_solution(row["solution"]) == (doc["metadata"]["thinking"], doc["text"], False)
 
 
 def test_steps_carry_the_row_id_and_keep_refused_candidates(document: Maker) -> None:
@@ -56,8 +82,8 @@ def test_table_keeps_the_order_of_documents(document: Maker) -> None:
 
 
 def test_unknown_config_names_the_allowed_ones(document: Maker) -> None:
-    with pytest.raises(BuildError, match=r"unknown config 'verl': allowed are default, all, steps, sft"):
-        list(rows("verl", document(1)))
+    with pytest.raises(BuildError, match=r"unknown config 'gold': allowed are default, all, steps, preferences, sft,"):
+        list(rows("gold", document(1)))
 
 
 def test_missing_text_is_reported_as_a_missing_answer(document: Maker) -> None:
@@ -75,10 +101,13 @@ def test_missing_text_is_reported_as_a_missing_answer(document: Maker) -> None:
         ({"flags": "repetition"}, "'flags' holds 'repetition'; expected a list of strings"),
         ({"segments": [{"initial": "a", "final": "b"}]}, "'segments' holds .*edited: bool"),
         ({"score_before": None}, "'score_before' is missing"),
+        ({"thinking": " \n"}, "column 'thinking' is empty"),
+        ({"category": "Speeches"}, "category 'Speeches' is not in the taxonomy; allowed: Creative Writing, Essay"),
+        ({"domain": "Education"}, "domain 'Education' is not that of 'Creative Writing', which is 'Artistic"),
     ],
 )
 def test_wrong_values_name_row_column_and_expectation(document: Maker, change: dict[str, Any], message: str) -> None:
-    with pytest.raises(BuildError, match=message):
+    with pytest.raises(SchemaError, match=message):
         list(rows("all", document(1, **change)))
 
 
@@ -87,6 +116,8 @@ def test_decision_and_reasons_must_agree(document: Maker) -> None:
         list(rows("all", document(1, keep=False, drop_reasons=[])))
     with pytest.raises(BuildError, match="keep is True but drop_reasons is"):
         list(rows("default", document(1, drop_reasons=["copying"])))
+    with pytest.raises(SchemaError, match="column 'keep' is missing"):
+        list(rows("default", document(1, keep=None)))
 
 
 def test_document_that_was_never_searched_is_refused() -> None:

@@ -1,0 +1,147 @@
+"""A request, a response, and a refusal with the Hub's own error codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import parse_qs
+
+from deepwriting.hub.local.tokens import Token
+
+#: Largest body that is read into memory (bytes): a commit with every file that git holds.
+_MAX_BODY = 1 << 30
+
+
+class Refusal(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: HTTP status.
+        message: for people; clients show it.
+        code: what clients tell errors apart by: RepoNotFound, RevisionNotFound, EntryNotFound.
+        headers: more headers of the response.
+    """
+
+    def __init__(self, status: int, message: str, code: str | None = None, headers: Mapping[str, str] | None = None):
+        super().__init__(message)
+        self.status, self.message, self.code, self.headers = status, message, code, dict(headers or {})
+
+    def response(self) -> Response:
+        """What is sent."""
+        headers = {"X-Error-Message": self.message.replace("\n", " "), **self.headers}
+        if self.code:
+            headers["X-Error-Code"] = self.code
+        return Response.json({"error": self.message}, self.status, headers)
+
+
+@dataclass
+class Request:
+    """A request.
+
+    Attributes:
+        method: GET, HEAD, POST, PUT or DELETE.
+        path: the address without its query, still percent-encoded.
+        query: what follows the question mark.
+        headers: by name in lower case.
+        token: who asks; None for anybody.
+        body: where the body is read from, to its end.
+        origin: scheme, host and port as the client wrote them.
+    """
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    token: Token | None
+    body: IO[bytes]
+    origin: str
+
+    def flag(self, name: str) -> bool:
+        """Whether the query says yes to something."""
+        return self.query.get(name, [""])[-1].lower() in ("1", "true", "yes")
+
+    def read(self) -> bytes:
+        """The whole body."""
+        contents = self.body.read(_MAX_BODY + 1)
+        if len(contents) > _MAX_BODY:
+            raise Refusal(413, f"a body may have {_MAX_BODY} bytes")
+        return contents
+
+    def json(self) -> dict[str, Any]:
+        """The body, a JSON object.
+
+        Raises:
+            Refusal: if it is none.
+        """
+        try:
+            value = json.loads(self.read() or b"{}")
+        except ValueError as error:
+            raise Refusal(400, f"the body is not JSON: {error}") from None
+        if not isinstance(value, dict):
+            raise Refusal(400, "the body is not a JSON object")
+        return value
+
+    def fields(self) -> dict[str, list[str]]:
+        """The body, a form or JSON, as lists of text by name."""
+        if self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            return parse_qs(self.read().decode())
+        return {
+            key: [str(item) for item in (value if isinstance(value, list) else [value])]
+            for key, value in self.json().items()
+        }
+
+
+@dataclass
+class Response:
+    """A response.
+
+    Attributes:
+        status: HTTP status.
+        headers: without Content-Length, which is added.
+        body: what is sent.
+        file: a file that is sent instead, or the part ``start``, ``length`` of it (bytes).
+    """
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    file: Path | None = None
+    start: int = 0
+    length: int = 0
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+        """A response that a program reads."""
+        return cls(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(value).encode())
+
+    @property
+    def size(self) -> int:
+        """Bytes of what is sent."""
+        return self.length if self.file else len(self.body)
+
+
+def part_of(request: Request, size: int) -> tuple[int, int, dict[str, str], int]:
+    """Which part of something the client wants: start, length, headers, status.
+
+    Args:
+        request: may have a ``Range`` header.
+        size: bytes of the whole.
+
+    Raises:
+        Refusal: if the part lies outside.
+    """
+    wanted = request.headers.get("range", "")
+    first, dash, last = wanted.removeprefix("bytes=").partition("-")
+    if not wanted.startswith("bytes=") or not dash or "," in wanted or not (first + last).isdigit():
+        return 0, size, {"Accept-Ranges": "bytes"}, 200
+    if first:
+        start, end = int(first), min(int(last), size - 1) if last else size - 1
+    else:
+        start, end = max(size - int(last), 0), size - 1
+    if start > end:
+        raise Refusal(416, f"bytes {wanted} of {size}", headers={"Content-Range": f"bytes */{size}"})
+    headers = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{size}"}
+    return start, end - start + 1, headers, 206

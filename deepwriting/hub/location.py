@@ -1,0 +1,157 @@
+"""Where a dataset lies: a folder here, or a release on the Hub, which is fetched as a whole.
+
+===============================  ==========================================================
+runs/mine/deepwriting-20k        a folder
+runs/mine/deepwriting-20k@1.2.0  the same, if it holds that version
+someone/deepwriting-20k          the newest state of a repository
+someone/deepwriting-20k@1.2.0    the release with that tag; a commit or a branch does too
+===============================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepwriting.builders.manifest import read_manifest
+from deepwriting.builders.staging import MANIFEST_FILE
+from deepwriting.errors import HubError, NotFoundError
+
+#: ``namespace/name`` of a repository.
+REPO_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+#: Versions, with or without the letter that some tags begin with.
+_VERSION_PATTERN = re.compile(r"v?(\d+\.\d+\.\d+)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What was asked for, in its parts.
+
+    Attributes:
+        folder: the local folder, or ``None`` for a repository.
+        repo: ``namespace/name``; empty for a folder.
+        revision: version, tag, branch or commit; ``None`` for the newest state.
+    """
+
+    folder: Path | None
+    repo: str = ""
+    revision: str | None = None
+
+
+def parse_place(text: str, revision: str | None = None) -> Place:
+    """Tell a folder from a repository; nothing is fetched.
+
+    Args:
+        text: a folder or ``namespace/name``, either with ``@version`` behind it.
+        revision: version, tag, branch or commit, instead of the one in ``text``.
+
+    Raises:
+        NotFoundError: if it is neither.
+    """
+    whole = Path(text).expanduser()
+    if whole.is_dir():
+        return Place(whole, revision=revision)
+    name, at, asked = text.rpartition("@")
+    if not at:
+        name, asked = text, ""
+    asked = revision or asked
+    if (folder := Path(name).expanduser()).is_dir():
+        return Place(folder, revision=asked or None)
+    if at and not asked:
+        raise NotFoundError(f"{text!r} names no version behind the @; expected for example {name}@1.0.0")
+    if whole.is_file() or folder.is_file():
+        raise NotFoundError(f"{text!r} is a file; expected the folder of a dataset, or namespace/name on the Hub")
+    if not REPO_PATTERN.fullmatch(name):
+        raise NotFoundError(
+            f"no folder {text!r}, and it is no repository either; expected the folder of a dataset, "
+            "or namespace/name on the Hub, with @version behind it if it is to be a certain one"
+        )
+    return Place(None, name, asked or None)
+
+
+def locate(text: str, *, revision: str | None = None) -> Path:
+    """The folder of a dataset; a release on the Hub is fetched into the cache of `huggingface_hub` first.
+
+    Args:
+        text: a folder or ``namespace/name``, either with ``@version`` behind it.
+        revision: version, tag, branch or commit, instead of the one in ``text``.
+
+    Returns:
+        A folder that holds a manifest. For a release it is the snapshot in the cache: only to be read.
+
+    Raises:
+        NotFoundError: if it is neither a folder nor the name of a repository, or the folder holds another version.
+        HubError: if the Hub cannot be reached or refuses, or the repository, the version or its manifest is not there.
+        BuildError: if a folder holds no manifest, or a version was asked for and the manifest is damaged.
+    """
+    place = parse_place(text, revision)
+    if place.folder is None:
+        return _fetched(place)
+    if place.revision is not None:
+        found = read_manifest(place.folder).version
+        if place.revision.removeprefix("v") != found:
+            raise NotFoundError(f"{place.folder} holds version {found}, not {place.revision}")
+    elif not (place.folder / MANIFEST_FILE).is_file():
+        read_manifest(place.folder)  # raises, with the words for it
+    return place.folder
+
+
+def _fetched(place: Place) -> Path:
+    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    for revision in _spellings(place.revision):
+        with hub_errors(place):
+            try:
+                # The small file first: a repository without it is not fetched, whatever its size.
+                manifest = hf_hub_download(place.repo, MANIFEST_FILE, repo_type="dataset", revision=revision)
+            except RevisionNotFoundError:
+                continue
+            # The commit that the manifest came from: a branch may move between the two requests.
+            commit = Path(manifest).parent.name
+            return Path(snapshot_download(place.repo, repo_type="dataset", revision=commit))
+    raise HubError(f"{place.repo} on the Hub has no version {place.revision!r}")
+
+
+def _spellings(revision: str | None) -> list[str | None]:
+    """The revisions to try for what was asked: tags are ``1.2.0`` here and ``v1.2.0`` elsewhere."""
+    found = _VERSION_PATTERN.fullmatch(revision or "")
+    return [revision, f"v{found[1]}" if revision == found[1] else found[1]] if found else [revision]
+
+
+@contextmanager
+def hub_errors(place: Place) -> Iterator[None]:
+    """Turn the errors of `huggingface_hub` into ones that say what was asked for.
+
+    Raises:
+        HubError: for every one of them.
+    """
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    # The base class of all that its HTTP client raises; which client that is depends on the version of the library.
+    transport = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+    shown = f"{place.repo}@{place.revision}" if place.revision else place.repo
+    try:
+        yield
+    except GatedRepoError as error:
+        raise HubError(f"{place.repo} is gated: your token has no access to it") from error
+    except RepositoryNotFoundError as error:
+        raise HubError(f"no dataset {place.repo} on the Hub, or it is private and your token may not see it") from error
+    except LocalEntryNotFoundError as error:
+        raise HubError(f"{shown} could not be fetched: the Hub cannot be reached, and the cache lacks it") from error
+    except EntryNotFoundError as error:
+        raise HubError(f"{shown} holds no {MANIFEST_FILE}: it is no dataset that deepwriting has published") from error
+    except HfHubHTTPError as error:
+        raise HubError(f"{shown} could not be fetched: the Hub answered {error.response.status_code}") from error
+    except (transport, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise HubError(f"{shown} could not be fetched: {reason}") from error
