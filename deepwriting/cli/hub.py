@@ -10,6 +10,8 @@ import click
 
 #: Port listened on unless another is asked for; a fixed one, so that the printed lines stay true after a restart.
 DEFAULT_PORT = 8642
+#: Addresses that only this machine reaches.
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @click.command(
@@ -55,7 +57,13 @@ def command(
 
     try:
         hub = LocalHub(data, host=host, port=port, user=user, namespaces=namespaces, testing=testing)
+    except BlockingIOError as error:
+        raise click.UsageError(f"{error}; stop it, or choose another --data") from None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     except OSError as error:
+        if error.filename:
+            raise click.UsageError(f"cannot use {error.filename} ({error.strerror}); choose another --data") from None
         raise click.UsageError(f"cannot listen on {host}:{port} ({error.strerror}); choose another --port") from None
     tokens = {role: hub.store.tokens.of_role(role) for role in ("write", "read", "expired")}
     variables = {"HF_ENDPOINT": hub.endpoint, "HF_TOKEN": tokens["write"], "HF_HUB_DISABLE_XET": "1"}
@@ -66,7 +74,10 @@ def command(
     else:
         click.echo(f"A local Hub keeps its repositories in {data}. In another terminal:", err=True)
         click.echo("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
-        click.echo(f"Then publish as {', '.join((user, *namespaces))}/NAME. Ctrl-C stops it.", err=True)
+        click.echo(f"Then publish as {' or '.join(f'{name}/NAME' for name in (user, *namespaces))}.", err=True)
+        click.echo("Ctrl-C stops it.", err=True)
+    if host not in LOOPBACK:
+        click.echo(f"Whoever reaches {host}:{port} sees what is public, and with the token writes.", err=True)
     try:
         hub.serve()
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ INTERRUPTED = 130
 #: Command -> the module below ``deepwriting.cli`` and its one-line help, known without importing it.
 COMMANDS = {
     "build": "build the dataset folder again, from a run or from shards",
+    "diff": "show what changed between two versions of a dataset",
     "hub": "start a Hub on this machine, to try a release",
     "init": "write a commented recipe to start from",
     "plan": "forecast tokens, time and cost of a run",
@@ -25,6 +26,7 @@ COMMANDS = {
     "run": "run a recipe, whole or in part",
     "show": "show one row: query, thinking before and after, answer, scores",
     "status": "show where a run stands",
+    "verify": "check a dataset, here or on the Hub, against its manifest, card and texts",
 }
 
 

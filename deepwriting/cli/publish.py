@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepwriting.hub.patience import PATIENCE
+
 if TYPE_CHECKING:
     from deepwriting.hub.prepare import Prepared
     from deepwriting.hub.send import Published
 
 #: Kinds of personal data that can be answered for; a test compares them with ``cleaning.pii.KINDS``.
 PERSONAL_DATA = ("email", "ip", "card", "phone", "handle")
-#: Longest silence of the Hub before a request counts as lost (seconds).
-TIMEOUT = 120.0
 
 
 @click.command(
@@ -54,7 +54,7 @@ TIMEOUT = 120.0
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
-    default=TIMEOUT,
+    default=PATIENCE,
     show_default=True,
     help="Longest silence of the Hub before a request is sent again (seconds).",
 )

@@ -42,14 +42,14 @@ class Table:
     files: tuple[FileFacts, ...]
 
     def types(self) -> dict[str, str]:
-        """Column -> Arrow type as the first file has it, in order.
+        """Column -> type as the first file has it, in order.
 
         Raises:
             BuildError: if the file cannot be read.
         """
         for file in self.files:
             with opened(self.folder, file.path) as parquet:
-                return {field.name: str(field.type) for field in parquet.schema_arrow}
+                return {field.name: type_name(field.type) for field in parquet.schema_arrow}
         return {}
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
@@ -87,6 +87,17 @@ class Table:
                 break
             start = end
         return found
+
+
+def type_name(kind: Any) -> str:
+    """Name of an Arrow type, without the names that Parquet gives to the items of a list."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return f"list of {type_name(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        return f"{{{', '.join(f'{field.name}: {type_name(field.type)}' for field in kind)}}}"
+    return str(kind)
 
 
 def opened(folder: Path, path: str) -> Any:

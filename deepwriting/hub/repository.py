@@ -48,7 +48,7 @@ class Identity:
 
     Attributes:
         name: the user's name.
-        namespaces: the user and the organisations.
+        namespaces: the user, and the organisations in which they may do more than read.
         role: ``write``, ``read``, ``fineGrained``, or what the Hub calls it.
     """
 
@@ -91,7 +91,7 @@ class Repository:
     def whoami(self) -> Identity:
         """Whose the token is."""
         found = self._call("asking whose the token is", lambda: self.api.whoami())
-        names = (found["name"], *(org["name"] for org in found.get("orgs") or ()))
+        names = (found["name"], *(org["name"] for org in found.get("orgs") or () if org.get("roleInOrg") != "read"))
         role = ((found.get("auth") or {}).get("accessToken") or {}).get("role") or "unknown"
         return Identity(found["name"], names, role)
 

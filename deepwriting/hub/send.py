@@ -74,10 +74,19 @@ def _published(repository: Repository, outcome: Outcome, commit: str, tag: str) 
 
 
 def _ready_branch(repository: Repository, prepared: Prepared) -> str:
-    """The head of the branch; repository and branch are created if they are not there."""
+    """The head of the branch; repository and branch are created if they are not there.
+
+    Raises:
+        ConflictError: if the version has been published since ``prepare`` looked.
+    """
     if prepared.refs is None or not prepared.refs.branches:
         repository.create(private=prepared.private)
-    branches = repository.refs().branches
+    refs = repository.refs()
+    if (commit := refs.tags.get(prepared.version)) and differences(
+        prepared.folder, prepared.files, tree_of(prepared, repository, commit)
+    ):
+        raise ConflictError(f"{prepared.repo}: somebody else has just published another {prepared.version}")
+    branches = refs.branches
     if prepared.branch not in branches:
         if MAIN not in branches:
             raise HubError(f"{prepared.repo} has no branch {MAIN} to begin from")

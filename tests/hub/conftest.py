@@ -121,3 +121,45 @@ def unsplit(tmp_path_factory: pytest.TempPathFactory, make_dataset: Any, documen
 def dataset(built: Path, tmp_path: Path) -> Path:
     """A copy of that dataset, to be damaged."""
     return Path(shutil.copytree(built, tmp_path / "small"))
+
+
+@pytest.fixture(scope="session")
+def reseal() -> Callable[[Path], None]:
+    """Writes the manifest anew for files that somebody has changed: sizes, checksums and rows become theirs."""
+    import pyarrow.parquet as pq
+
+    from deepwriting.builders.parquet import file_facts
+
+    def seal(folder: Path) -> None:
+        path = folder / "manifest.json"
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for file in [f for c in content["configs"].values() for f in c["files"]] + content["documents"]:
+            facts = file_facts(folder / file["path"], folder)
+            file["sha256"], file["bytes"] = facts.sha256, facts.bytes
+            if "rows" in file:
+                file["rows"] = pq.read_metadata(folder / file["path"]).num_rows
+        path.write_text(json.dumps(content), encoding="utf-8")
+
+    return seal
+
+
+@pytest.fixture(scope="session")
+def edit() -> Callable[..., str]:
+    """Changes a value in a table: ``edit(folder, "all", score_after=1.0)``; returns the row's id.
+
+    In ``all`` it is the first kept row, elsewhere the first.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def change(folder: Path, config: str, **values: Any) -> str:
+        file = min((folder / "data" / config).glob("train-*"))
+        table = pq.read_table(file)
+        rows = table.to_pylist()
+        row = next(at for at, values_ in enumerate(rows) if values_.get("keep", True))
+        for name, value in values.items():
+            rows[row][name] = value(rows[row][name]) if callable(value) else value
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
+        return str(rows[row].get("row_id"))
+
+    return change

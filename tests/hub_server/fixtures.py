@@ -87,7 +87,7 @@ class HubProcess:
         Args:
             match: regular expression, searched for in "METHOD /path?query".
             nth: which of the requests that fit, from 1, counted from now.
-            kind: ``cut``, ``cut-after``, ``cut-half``, ``slow``, ``expired`` or an HTTP status from 400.
+            kind: ``cut``, ``cut-body``, ``cut-after``, ``cut-half``, ``slow``, ``expired`` or an HTTP status from 400.
             options: ``times`` (None for ever), ``seconds``, ``retry_after``.
         """
         self._call("POST", "/-/faults", {"match": match, "nth": nth, "kind": kind, **options})

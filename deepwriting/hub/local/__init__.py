@@ -8,12 +8,15 @@ It speaks the protocol of the Hugging Face Hub as far as datasets need it, so th
     repository.py    a bare git repository with large files beside it: branches, tags, history, commits
     store.py         the folder of all repositories; who may see which
     tokens.py        tokens that may write, may only read, or have expired
-    messages.py      a request, a response, and a refusal with the Hub's own error codes
+    messages.py      a request, a response, and a refused with the Hub's own error codes
     routes.py        which function answers which address
     api_*.py         those functions
+    cards.py         metadata of a README.md
+    links.py         signed addresses of large files
     xet.py           large files that came in pieces through ``hf_xet``'s store
     faults.py        connections that are cut and requests that are refused on purpose, and the log of requests
-    server.py        HTTP: reading requests, sending responses
+    handler.py       HTTP: reading requests, sending responses
+    server.py        listening
 
-Everything is kept in a folder, so a restart finds every repository again; ``git log`` and ``git show`` read what is in it.
+Everything is kept in a folder, so a restart finds every repository again; ``git log`` and ``git show`` read them.
 """

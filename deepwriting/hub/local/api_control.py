@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from deepwriting.hub.local.messages import Refusal, Request, Response
+from deepwriting.hub.local.messages import Request, Response, StatusError
 from deepwriting.hub.local.routes import route
 from deepwriting.hub.local.store import Store
 
@@ -24,7 +24,7 @@ def add_fault(store: Store, request: Request) -> Response:
     try:
         store.faults.add(**request.json())
     except (TypeError, ValueError) as error:
-        raise Refusal(400, str(error)) from None
+        raise StatusError(400, str(error)) from None
     return Response.json(store.faults.waiting())
 
 
@@ -48,4 +48,4 @@ def forget(store: Store, request: Request) -> Response:
 
 def _require_testing(store: Store) -> None:
     if not store.testing:
-        raise Refusal(404, "this Hub was not started for testing")
+        raise StatusError(404, "this Hub was not started for testing")

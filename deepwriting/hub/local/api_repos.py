@@ -1,4 +1,4 @@
-"""Repositories as wholes: who asks, making, deleting and describing them, their branches, tags and history."""
+"""Repositories as wholes: who asks, making, deleting, describing and listing them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import Any
 
 from deepwriting.hub.local.cards import check_card, metadata_of
 from deepwriting.hub.local.entries import Entry
-from deepwriting.hub.local.messages import Refusal, Request, Response
-from deepwriting.hub.local.repository import MAIN, RefKind, Repository
+from deepwriting.hub.local.messages import Request, Response, StatusError
+from deepwriting.hub.local.repository import MAIN, Repository
 from deepwriting.hub.local.routes import route
 from deepwriting.hub.local.store import KINDS, Store
-
-#: Commits on one page of a history.
-_PAGE = 50
 
 
 def moment(seconds: float) -> str:
@@ -25,7 +22,7 @@ def writable(store: Store, request: Request, repository: Repository) -> str:
     """The user's name, if the request may change the repository.
 
     Raises:
-        Refusal: if it may not.
+        StatusError: if it may not.
     """
     return store.require_write(request.token, repository.name.partition("/")[0]).user
 
@@ -35,7 +32,7 @@ def whoami(store: Store, request: Request) -> Response:
     """The user and what the token may do."""
     token = request.token
     if token is None:
-        raise Refusal(401, "Invalid username or password.")
+        raise StatusError(401, "Invalid username or password.")
     organisations = [
         {"type": "org", "name": name, "fullname": name, "roleInOrg": "write", "isEnterprise": False}
         for name in store.namespaces
@@ -69,18 +66,18 @@ def create(store: Store, request: Request) -> Response:
     wanted = request.json()
     kind, name = wanted.get("type") or "model", str(wanted.get("name", ""))
     if kind not in KINDS:
-        raise Refusal(400, f"a local Hub has {', '.join(KINDS)} repositories, not {kind!r}")
+        raise StatusError(400, f"a local Hub has {', '.join(KINDS)} repositories, not {kind!r}")
     if request.token is None:
-        raise Refusal(401, "Invalid username or password.")
+        raise StatusError(401, "Invalid username or password.")
     namespace = wanted.get("organization") or request.token.user
     token = store.require_write(request.token, namespace)
     private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
     url = f"{request.origin}/{'datasets/' if kind == 'dataset' else ''}{namespace}/{name}"
     try:
         made = store.create(kind, namespace, name, private=private, author=token.user)
-    except Refusal as refusal:
-        if refusal.status == 409:
-            return Response.json({"error": refusal.message, "url": url}, 409)
+    except StatusError as refused:
+        if refused.status == 409:
+            return Response.json({"error": refused.message, "url": url}, 409)
         raise
     return Response.json({"url": url, "name": made.name, "id": made.name})
 
@@ -93,7 +90,7 @@ def delete(store: Store, request: Request) -> Response:
     namespace = wanted.get("organization") or user
     kind = str(wanted.get("type") or "model")
     if kind not in KINDS:
-        raise Refusal(404, "Repository not found", "RepoNotFound")
+        raise StatusError(404, "Repository not found", "RepoNotFound")
     repository = store.find(kind, namespace, str(wanted.get("name")), request.token)
     writable(store, request, repository)
     store.delete(repository)
@@ -186,7 +183,7 @@ def list_repositories(store: Store, request: Request, folder: str) -> Response:
     """Every repository of a kind that the request may see."""
     kind = next((kind for kind, name in KINDS.items() if name == folder), None)
     if kind is None:
-        raise Refusal(404, f"a local Hub has no {request.path}")
+        raise StatusError(404, f"a local Hub has no {request.path}")
     author, words = request.query.get("author"), request.query.get("search", [])
     return Response.json(
         [
@@ -197,79 +194,3 @@ def list_repositories(store: Store, request: Request, folder: str) -> Response:
             and all(word.lower() in repository.name.lower() for word in words)
         ]
     )
-
-
-@route("GET", "/api/{kind}/{namespace}/{name}/refs")
-def refs(store: Store, request: Request, repository: Repository) -> Response:
-    """Branches and tags."""
-    del store
-
-    def listed(kind: RefKind) -> list[dict[str, str]]:
-        return [
-            {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": commit}
-            for name, commit in repository.refs(kind).items()
-        ]
-
-    found: dict[str, Any] = {"branches": listed("heads"), "tags": listed("tags"), "converts": []}
-    if request.flag("include_prs"):
-        found["pullRequests"] = []
-    return Response.json(found)
-
-
-@route("GET", "/api/{kind}/{namespace}/{name}/commits/{revision}")
-def commits(store: Store, request: Request, repository: Repository, revision: str) -> Response:
-    """History of a revision, newest first, a page at a time."""
-    del store
-    history = list(repository.history(repository.resolve(revision)))
-    page = int((request.query.get("p") or ["0"])[-1])
-    found = [
-        {
-            "id": commit.oid,
-            "title": commit.title,
-            "message": commit.message.partition("\n")[2].strip(),
-            "authors": [{"user": commit.author}],
-            "date": moment(commit.time),
-        }
-        for commit in history[page * _PAGE : (page + 1) * _PAGE]
-    ]
-    headers = {"X-Total-Count": str(len(history))}
-    if len(history) > (page + 1) * _PAGE:
-        headers["Link"] = f'<{request.origin}{request.path}?p={page + 1}>; rel="next"'
-    return Response.json(found, headers=headers)
-
-
-@route("POST", "/api/{kind}/{namespace}/{name}/tag/{revision}")
-def add_tag(store: Store, request: Request, repository: Repository, revision: str) -> Response:
-    """Give a revision a name that does not move."""
-    user = writable(store, request, repository)
-    wanted = request.json()
-    commit = repository.resolve(revision)
-    repository.add_ref(
-        "tags", str(wanted.get("tag", "")), commit, author=user, message=str(wanted.get("message") or "")
-    )
-    return Response.json({})
-
-
-@route("DELETE", "/api/{kind}/{namespace}/{name}/tag/{tag}")
-def remove_tag(store: Store, request: Request, repository: Repository, tag: str) -> Response:
-    """Take a name away."""
-    writable(store, request, repository)
-    repository.remove_ref("tags", tag)
-    return Response.json({})
-
-
-@route("POST", "/api/{kind}/{namespace}/{name}/branch/{branch}")
-def add_branch(store: Store, request: Request, repository: Repository, branch: str) -> Response:
-    """Make a branch."""
-    writable(store, request, repository)
-    start = request.json().get("startingPoint") or MAIN
-    repository.add_ref("heads", branch, repository.resolve(start))
-    return Response.json({})
-
-
-@route("DELETE", "/api/{kind}/{namespace}/{name}/branch/{branch}")
-def remove_branch(store: Store, request: Request, repository: Repository, branch: str) -> Response:
-    """Take a branch away."""
-    writable(store, request, repository)
-    repository.remove_ref("heads", branch)
-    return Response.json({})

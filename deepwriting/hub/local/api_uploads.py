@@ -10,12 +10,14 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from deepwriting.hub.local.api_repos import writable
 from deepwriting.hub.local.cards import check_card
 from deepwriting.hub.local.entries import is_large, pointer
-from deepwriting.hub.local.messages import Refusal, Request, Response
+from deepwriting.hub.local.messages import Request, Response, StatusError
+from deepwriting.hub.local.objects import UNFINISHED
 from deepwriting.hub.local.repository import Repository
 from deepwriting.hub.local.routes import route
 from deepwriting.hub.local.store import Store
@@ -54,7 +56,7 @@ def where_to(store: Store, request: Request, repository: Repository) -> Response
         answer: dict[str, Any] = {"oid": str(wanted["oid"]), "size": int(wanted["size"])}
         if not _SHA256.fullmatch(answer["oid"]):
             answer["error"] = {"code": 422, "message": "the oid is not a SHA-256"}
-        elif not repository.large_file(answer["oid"]).exists():
+        elif store.large_size(repository, answer["oid"]) is None:
             href = store.links.make(request, repository, answer["oid"], "upload")
             verify = f"{request.origin}{request.path.removesuffix('/objects/batch')}/verify"
             answer["actions"] = {"upload": {"href": href}, "verify": {"href": verify}}
@@ -69,19 +71,19 @@ def receive(store: Store, request: Request, which: str, owner: str, title: str, 
     store.links.check(request)
     target = store.of_owner(which, owner, title).large_file(sha256)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=UNFINISHED)
     digest = hashlib.sha256()
     try:
         with os.fdopen(handle, "wb") as file:
             while piece := request.body.read(_PIECE):
                 digest.update(piece)
                 file.write(piece)
-        if digest.hexdigest() != sha256:
-            raise Refusal(400, f"what came has the SHA-256 {digest.hexdigest()}, not {sha256}")
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+        if complete := digest.hexdigest() == sha256:
+            os.replace(name, target)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    if not complete:
+        raise StatusError(400, f"what came has the SHA-256 {digest.hexdigest()}, not {sha256}")
     return Response(headers={"ETag": f'"{sha256}"'})
 
 
@@ -90,9 +92,9 @@ def verify(store: Store, request: Request, repository: Repository) -> Response:
     """Whether a large file has arrived."""
     writable(store, request, repository)
     wanted = request.json()
-    file = repository.large_file(str(wanted.get("oid")))
-    if not file.exists() or file.stat().st_size != wanted.get("size"):
-        raise Refusal(404, f"there is no large file {wanted.get('oid')} of {wanted.get('size')} bytes")
+    size = store.large_size(repository, str(wanted.get("oid")))
+    if size is None or size != wanted.get("size"):
+        raise StatusError(404, f"there is no large file {wanted.get('oid')} of {wanted.get('size')} bytes")
     return Response.json({})
 
 
@@ -112,9 +114,9 @@ def commit(store: Store, request: Request, repository: Repository, revision: str
         elif key in ("deletedFile", "deletedFolder"):
             changes.append((key, value["path"], ""))
         else:
-            raise Refusal(400, f"a local Hub does not know {key!r} in a commit")
+            raise StatusError(400, f"a local Hub does not know {key!r} in a commit")
     if not header.get("summary"):
-        raise Refusal(400, "the commit has no summary")
+        raise StatusError(400, "the commit has no summary")
 
     def change(files: dict[str, str]) -> None:
         for what, path, blob in changes:
@@ -124,7 +126,7 @@ def commit(store: Store, request: Request, repository: Repository, revision: str
             below = path.rstrip("/") + "/"
             gone = [name for name in files if (name.startswith(below) if what == "deletedFolder" else name == path)]
             if not gone:
-                raise Refusal(400, f"{path} does not exist and cannot be deleted")
+                raise StatusError(400, f"{path} does not exist and cannot be deleted")
             for name in gone:
                 del files[name]
 
@@ -142,7 +144,7 @@ def _lines(body: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
                 item = json.loads(line)
                 yield item["key"], item["value"]
             except (ValueError, KeyError, TypeError):
-                raise Refusal(400, f"a line of the commit cannot be read: {line[:80]!r}") from None
+                raise StatusError(400, f"a line of the commit cannot be read: {line[:80]!r}") from None
 
 
 def _contents(value: dict[str, Any]) -> bytes:
@@ -150,17 +152,17 @@ def _contents(value: dict[str, Any]) -> bytes:
     try:
         contents = base64.b64decode(text, validate=True) if value.get("encoding") == "base64" else text.encode()
     except binascii.Error:
-        raise Refusal(400, f"the contents of {value.get('path')} are not base64") from None
+        raise StatusError(400, f"the contents of {value.get('path')} are not base64") from None
     if value.get("path") == "README.md":
         errors, _ = check_card(contents.decode(errors="replace"))
         if errors:
-            raise Refusal(400, "Invalid metadata in README.md: " + "; ".join(errors))
+            raise StatusError(400, "Invalid metadata in README.md: " + "; ".join(errors))
     return contents
 
 
 def _pointer_to(store: Store, repository: Repository, value: dict[str, Any]) -> str:
     sha256 = str(value.get("oid"))
-    file = repository.large_file(sha256)
-    if not _SHA256.fullmatch(sha256) or not file.exists():
-        raise Refusal(400, f"the large file {sha256} of {value.get('path')} has not been uploaded")
-    return repository.objects.write("blob", pointer(sha256, file.stat().st_size))
+    size = store.large_size(repository, sha256) if _SHA256.fullmatch(sha256) else None
+    if size is None:
+        raise StatusError(400, f"the large file {sha256} of {value.get('path')} has not been uploaded")
+    return repository.objects.write("blob", pointer(sha256, size))

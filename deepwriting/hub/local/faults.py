@@ -3,6 +3,7 @@
 A fault waits for the n-th request that fits a pattern, and then happens:
 
     cut          the connection ends before anything was done
+    cut-body     the connection ends when half of the request's body has come
     cut-after    everything is done, and the connection ends before the client is told
     cut-half     everything is done, and the connection ends in the middle of the response
     slow         the request is done after ``seconds``
@@ -17,9 +18,9 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from deepwriting.hub.local.messages import Refusal
+from deepwriting.hub.local.messages import StatusError
 
-CUTS = ("cut", "cut-after", "cut-half")
+KINDS = ("cut", "cut-body", "cut-after", "cut-half", "slow", "expired")
 _MESSAGES = {
     401: "Invalid credentials in Authorization header",
     412: "A commit has happened since. Please refresh and try again.",
@@ -51,10 +52,9 @@ class Fault:
     seen: int = 0
 
     def __post_init__(self) -> None:
-        known = (*CUTS, "slow", "expired")
-        if self.kind not in known and not re.fullmatch("[45]..", self.kind):
+        if self.kind not in KINDS and not re.fullmatch("[45][0-9][0-9]", self.kind):
             raise ValueError(
-                f"there is no fault {self.kind!r}; there are {', '.join(known)} and HTTP statuses from 400"
+                f"there is no fault {self.kind!r}; there are {', '.join(KINDS)} and HTTP statuses from 400"
             )
         re.compile(self.match)
 
@@ -62,14 +62,14 @@ class Fault:
         """Refuse the request, if that is what happens.
 
         Raises:
-            Refusal: with the status of the fault.
+            StatusError: with the status of the fault.
         """
         if self.kind == "expired":
-            raise Refusal(401, EXPIRED)
+            raise StatusError(401, EXPIRED)
         if self.kind.isdigit():
             status = int(self.kind)
             headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
-            raise Refusal(status, _MESSAGES.get(status, f"a fault on purpose: {status}"), headers=headers)
+            raise StatusError(status, _MESSAGES.get(status, f"a fault on purpose: {status}"), headers=headers)
 
 
 class Faults:

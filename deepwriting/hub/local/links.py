@@ -12,7 +12,7 @@ import secrets
 import time
 from urllib.parse import quote
 
-from deepwriting.hub.local.messages import Refusal, Request
+from deepwriting.hub.local.messages import Request, StatusError
 from deepwriting.hub.local.repository import Repository
 
 #: How long an address is good for (seconds).
@@ -46,14 +46,14 @@ class Links:
         """See that an address was made here and is still good.
 
         Raises:
-            Refusal: if not.
+            StatusError: if not.
         """
         expires = (request.query.get("expires") or ["0"])[-1]
         signature = (request.query.get("signature") or [""])[-1]
         if not hmac.compare_digest(signature.encode(), self._sign(request.path, expires).encode()):
-            raise Refusal(403, "the address of the large file was not made by this server")
+            raise StatusError(403, "the address of the large file was not made by this server")
         if int(expires) < time.time():
-            raise Refusal(403, "the address of the large file has expired")
+            raise StatusError(403, "the address of the large file has expired")
 
     def _sign(self, path: str, expires: str) -> str:
         return hmac.new(self._key, f"{path}?{expires}".encode(), hashlib.sha256).hexdigest()

@@ -1,9 +1,9 @@
-"""A request, a response, and a refusal with the Hub's own error codes."""
+"""A request, a response, and a refused with the Hub's own error codes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -13,9 +13,11 @@ from deepwriting.hub.local.tokens import Token
 
 #: Largest body that is read into memory (bytes): a commit with every file that git holds.
 _MAX_BODY = 1 << 30
+#: A file is read in pieces of this size (bytes).
+_PIECE = 1 << 18
 
 
-class Refusal(Exception):
+class StatusError(Exception):
     """A request that is answered with an error.
 
     Args:
@@ -47,6 +49,7 @@ class Request:
         query: what follows the question mark.
         headers: by name in lower case.
         token: who asks; None for anybody.
+        unknown_token: whether the client sent one that is not known.
         body: where the body is read from, to its end.
         origin: scheme, host and port as the client wrote them.
     """
@@ -56,6 +59,7 @@ class Request:
     query: dict[str, list[str]]
     headers: dict[str, str]
     token: Token | None
+    unknown_token: bool
     body: IO[bytes]
     origin: str
 
@@ -67,21 +71,21 @@ class Request:
         """The whole body."""
         contents = self.body.read(_MAX_BODY + 1)
         if len(contents) > _MAX_BODY:
-            raise Refusal(413, f"a body may have {_MAX_BODY} bytes")
+            raise StatusError(413, f"a body may have {_MAX_BODY} bytes")
         return contents
 
     def json(self) -> dict[str, Any]:
         """The body, a JSON object.
 
         Raises:
-            Refusal: if it is none.
+            StatusError: if it is none.
         """
         try:
             value = json.loads(self.read() or b"{}")
         except ValueError as error:
-            raise Refusal(400, f"the body is not JSON: {error}") from None
+            raise StatusError(400, f"the body is not JSON: {error}") from None
         if not isinstance(value, dict):
-            raise Refusal(400, "the body is not a JSON object")
+            raise StatusError(400, "the body is not a JSON object")
         return value
 
     def fields(self) -> dict[str, list[str]]:
@@ -102,14 +106,14 @@ class Response:
         status: HTTP status.
         headers: without Content-Length, which is added.
         body: what is sent.
-        file: a file that is sent instead, or the part ``start``, ``length`` of it (bytes).
+        pieces: what is sent instead, piece by piece.
+        length: how much that is (bytes).
     """
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
-    file: Path | None = None
-    start: int = 0
+    pieces: Iterator[bytes] | None = None
     length: int = 0
 
     @classmethod
@@ -120,7 +124,7 @@ class Response:
     @property
     def size(self) -> int:
         """Bytes of what is sent."""
-        return self.length if self.file else len(self.body)
+        return len(self.body) if self.pieces is None else self.length
 
 
 def part_of(request: Request, size: int) -> tuple[int, int, dict[str, str], int]:
@@ -131,7 +135,7 @@ def part_of(request: Request, size: int) -> tuple[int, int, dict[str, str], int]
         size: bytes of the whole.
 
     Raises:
-        Refusal: if the part lies outside.
+        StatusError: if the part lies outside.
     """
     wanted = request.headers.get("range", "")
     first, dash, last = wanted.removeprefix("bytes=").partition("-")
@@ -142,6 +146,21 @@ def part_of(request: Request, size: int) -> tuple[int, int, dict[str, str], int]
     else:
         start, end = max(size - int(last), 0), size - 1
     if start > end:
-        raise Refusal(416, f"bytes {wanted} of {size}", headers={"Content-Range": f"bytes */{size}"})
+        raise StatusError(416, f"bytes {wanted} of {size}", headers={"Content-Range": f"bytes */{size}"})
     headers = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {start}-{end}/{size}"}
     return start, end - start + 1, headers, 206
+
+
+def read_pieces(file: Path, start: int, length: int) -> Iterator[bytes]:
+    """A part of a file, in pieces.
+
+    Args:
+        file: which.
+        start: offset of its first byte.
+        length: how many bytes.
+    """
+    with file.open("rb") as opened:
+        opened.seek(start)
+        while length > 0 and (piece := opened.read(min(length, _PIECE))):
+            length -= len(piece)
+            yield piece

@@ -1,6 +1,6 @@
-"""Git's objects, one compressed file each, named by the hash of their contents.
+r"""Git's objects, one compressed file each, named by the hash of their contents.
 
-    objects/ab/cdef…    zlib("blob 12\\0" + contents)
+    objects/ab/cdef…    zlib("blob 12\0" + contents)
 
 Only what a Hub needs of git: blobs, trees, commits and annotated tags. Since the format is git's own, the hashes that
 clients see are those they compute themselves, and ``git --git-dir`` reads the folder.
@@ -21,15 +21,23 @@ from typing import Literal
 Kind = Literal["blob", "tree", "commit", "tag"]
 #: A full object id (40 hexadecimal digits).
 OID = re.compile(r"[0-9a-f]{40}")
+#: What the name of a file begins with until it is whole; git knows that such a file is none of its objects.
+UNFINISHED = "tmp_obj_"
 _FILE, _FOLDER = b"100644", b"40000"
 #: Enough of a compressed object to know its kind and size: the tables of its compression come first, up to 300 bytes.
 _HEADER_BYTES = 1024
 
 
-def write_atomically(path: Path, contents: bytes) -> None:
-    """Write a file so that a reader finds all of it or none of it."""
+def write_atomically(path: Path, contents: bytes, *, scratch: Path | None = None) -> None:
+    """Write a file so that a reader finds all of it or none of it.
+
+    Args:
+        path: where.
+        contents: all of it.
+        scratch: folder in which it is written first, by default that of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, name = tempfile.mkstemp(dir=scratch or path.parent, prefix=UNFINISHED)
     with os.fdopen(handle, "wb") as file:
         file.write(contents)
     os.replace(name, path)

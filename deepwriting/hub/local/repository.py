@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deepwriting.hub.local.entries import Entry, gitattributes, read_entry
-from deepwriting.hub.local.messages import Refusal
+from deepwriting.hub.local.messages import StatusError
 from deepwriting.hub.local.objects import OID, Commit, Objects, write_atomically
 
 MAIN = "main"
 RefKind = Literal["heads", "tags"]
 _REF_NAME = re.compile(r"(?!.*(\.\.|//|@\{|\.lock$|/$|\.$))[A-Za-z0-9_][A-Za-z0-9._/+@-]*")
-#: Trees kept in memory, over all repositories.
-_KEPT_TREES = 64
+#: Trees of each repository that are kept in memory.
+_KEPT_TREES = 16
 
 
 class Repository:
@@ -78,7 +78,7 @@ class Repository:
     def refs(self, kind: RefKind) -> dict[str, str]:
         """Branches or tags: name -> commit."""
         base = self.folder / "refs" / kind
-        files = sorted(file for file in base.rglob("*") if file.is_file() and not file.name.startswith(".new-"))
+        files = sorted(file for file in base.rglob("*") if file.is_file())
         return {str(file.relative_to(base)): self.objects.peel(file.read_text().strip()) for file in files}
 
     def find(self, revision: str) -> str | None:
@@ -94,11 +94,11 @@ class Repository:
         """The commit that a branch, a tag or an id names.
 
         Raises:
-            Refusal: if there is none.
+            StatusError: if there is none.
         """
         commit = self.find(revision)
         if commit is None:
-            raise Refusal(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+            raise StatusError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return commit
 
     def add_ref(self, kind: RefKind, name: str, commit: str, *, author: str = "", message: str = "") -> None:
@@ -112,17 +112,17 @@ class Repository:
             message: what an annotated tag says; without it the tag is a plain name.
 
         Raises:
-            Refusal: if there is one of that name, or the name is none.
+            StatusError: if there is one of that name, or the name is none.
         """
         noun = "Branch" if kind == "heads" else "Tag"
         if not _REF_NAME.fullmatch(name) or OID.fullmatch(name):
-            raise Refusal(400, f"{noun} name {name!r} is invalid")
+            raise StatusError(400, f"{noun} name {name!r} is invalid")
         with self.lock:
             names = self.refs(kind)
             if name in names:
-                raise Refusal(409, f"{noun} {name} already exists")
+                raise StatusError(409, f"{noun} {name} already exists")
             if any(other.startswith(name + "/") or name.startswith(other + "/") for other in names):
-                raise Refusal(400, f"{noun} {name} would be a folder of another one")
+                raise StatusError(400, f"{noun} {name} would be a folder of another one")
             if message:
                 commit = self.objects.write_tag(name, commit, author, int(time.time()), message)
             self._point(kind, name, commit)
@@ -131,17 +131,23 @@ class Repository:
         """Take away a branch or a tag; what it names stays.
 
         Raises:
-            Refusal: if there is none of that name, or it is the main branch.
+            StatusError: if there is none of that name, or it is the main branch.
         """
         with self.lock:
             if name not in self.refs(kind):
-                raise Refusal(404, f"Invalid rev id: {name}", "RevisionNotFound")
+                raise StatusError(404, f"Invalid rev id: {name}", "RevisionNotFound")
             if (kind, name) == ("heads", MAIN):
-                raise Refusal(403, f"the branch {MAIN} cannot be deleted")
-            (self.folder / "refs" / kind / name).unlink()
+                raise StatusError(403, f"the branch {MAIN} cannot be deleted")
+            file = self.folder / "refs" / kind / name
+            file.unlink()
+            # A folder that stayed empty would be in the way of a name.
+            for parent in file.parents[: name.count("/")]:
+                if not any(parent.iterdir()):
+                    parent.rmdir()
 
     def _point(self, kind: RefKind, name: str, oid: str) -> None:
-        write_atomically(self.folder / "refs" / kind / name, f"{oid}\n".encode())
+        # Not in the folder of refs first: a server killed in between would leave a branch that is none.
+        write_atomically(self.folder / "refs" / kind / name, f"{oid}\n".encode(), scratch=self.folder)
 
     # Commits
 
@@ -185,14 +191,14 @@ class Repository:
             the new commit.
 
         Raises:
-            Refusal: if there is no such branch, or it names another commit than ``parent``.
+            StatusError: if there is no such branch, or it names another commit than ``parent``.
         """
         with self.lock:
             head = self.refs("heads").get(branch)
             if head is None:
-                raise Refusal(404, f"Invalid rev id: {branch}", "RevisionNotFound")
+                raise StatusError(404, f"Invalid rev id: {branch}", "RevisionNotFound")
             if parent is not None and parent != head:
-                raise Refusal(412, "A commit has happened since. Please refresh and try again.")
+                raise StatusError(412, "A commit has happened since. Please refresh and try again.")
             files = {path: entry.oid for path, entry in self.files(head).items()}
             change(files)
             check_tree(files)
@@ -227,14 +233,14 @@ def check_tree(files: Mapping[str, str]) -> None:
     """See that paths can be the files of a commit.
 
     Raises:
-        Refusal: if one escapes, is git's own, or is both a file and a folder.
+        StatusError: if one escapes, is git's own, or is both a file and a folder.
     """
     for path in files:
         parts = path.split("/")
         if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or any(
             ord(character) < 32 or character == "\\" for character in path
         ):
-            raise Refusal(400, f"Invalid file path: {path!r}")
+            raise StatusError(400, f"Invalid file path: {path!r}")
         for depth in range(1, len(parts)):
             if "/".join(parts[:depth]) in files:
-                raise Refusal(400, f"{'/'.join(parts[:depth])!r} would be a file and a folder")
+                raise StatusError(400, f"{'/'.join(parts[:depth])!r} would be a file and a folder")

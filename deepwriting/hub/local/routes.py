@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from deepwriting.hub.local.messages import Refusal, Request, Response
+from deepwriting.hub.local.messages import Request, Response, StatusError
 from deepwriting.hub.local.store import KINDS, Store
 
 Answer = Callable[..., Response]
@@ -46,7 +46,7 @@ def dispatch(store: Store, request: Request) -> Response:
     """The answer to a request.
 
     Raises:
-        Refusal: if there is none, or the request is refused.
+        StatusError: if there is none, or the request is refused.
     """
     # A HEAD is a GET whose body is not sent.
     method = "GET" if request.method == "HEAD" else request.method
@@ -64,4 +64,4 @@ def dispatch(store: Store, request: Request) -> Response:
                     _KIND_OF[values.pop("kind")], values.pop("namespace"), values.pop("name"), request.token
                 )
             return candidate.answer(store, request, **values)
-    raise Refusal(404, f"a local Hub has no {request.method} {request.path}")
+    raise StatusError(404, f"a local Hub has no {request.method} {request.path}")

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from deepwriting.hub.local.faults import Faults
 from deepwriting.hub.local.links import Links
-from deepwriting.hub.local.messages import Refusal
+from deepwriting.hub.local.messages import StatusError
 from deepwriting.hub.local.repository import Repository
 from deepwriting.hub.local.tokens import Token, Tokens
+from deepwriting.hub.local.xet import XetFile, XetStore
 
 #: The kinds of repositories, and the folder and first part of the address of each.
 KINDS = {"dataset": "datasets", "model": "models"}
@@ -35,7 +36,7 @@ class Stored:
     Attributes:
         git: compressed git objects.
         large: large files.
-        xet: the store of pieces.
+        xet: blocks of pieces and which of them make up which file.
     """
 
     git: int
@@ -65,13 +66,9 @@ class Store:
         self.testing = testing
         self.links = Links()
         self.faults = Faults()
+        self.xet = XetStore(folder)
         self._lock = threading.RLock()
         self._open: dict[tuple[str, str], Repository] = {}
-
-    @property
-    def xet_folder(self) -> Path:
-        """Where large files are kept in pieces."""
-        return self.folder / "xet"
 
     def may_write(self, token: Token | None, namespace: str) -> bool:
         """Whether repositories of a namespace may be changed with a token."""
@@ -81,29 +78,29 @@ class Store:
         """The token, if it may change repositories of a namespace.
 
         Raises:
-            Refusal: if it may not.
+            StatusError: if it may not.
         """
         if token is None:
-            raise Refusal(401, "Invalid username or password.")
+            raise StatusError(401, "Invalid username or password.")
         if token.role != "write":
-            raise Refusal(403, "Forbidden: you must use a write token to upload to a repository.")
+            raise StatusError(403, "Forbidden: you must use a write token to upload to a repository.")
         if not self.may_write(token, namespace):
-            raise Refusal(403, f'You don\'t have the rights to write in the namespace "{namespace}"')
+            raise StatusError(403, f'You don\'t have the rights to write in the namespace "{namespace}"')
         return token
 
     def create(self, kind: str, namespace: str, name: str, *, private: bool, author: str) -> Repository:
         """Make a repository.
 
         Raises:
-            Refusal: if the name is none, or taken.
+            StatusError: if the name is none, or taken.
         """
         for part in (namespace, name):
             if not _NAME.fullmatch(part):
-                raise Refusal(400, f"Invalid repo name {part!r}: {NAME_RULE}")
+                raise StatusError(400, f"Invalid repo name {part!r}: {NAME_RULE}")
         folder = self._folder(kind, namespace, name)
         with self._lock:
             if (folder / "settings.json").exists():
-                raise Refusal(409, f"You already created this {kind} repo: {namespace}/{name}")
+                raise StatusError(409, f"You already created this {kind} repo: {namespace}/{name}")
             shutil.rmtree(folder, ignore_errors=True)
             made = Repository.create(folder, kind, f"{namespace}/{name}", private=private, author=author)
             self._open[kind, made.name] = made
@@ -120,7 +117,7 @@ class Store:
         """A repository that the token may see.
 
         Raises:
-            Refusal: if there is none, or it is private and not the user's: nobody can tell the two apart.
+            StatusError: if there is none, or it is private and not the user's: nobody can tell the two apart.
         """
         with self._lock:
             repository = self._open.get((kind, f"{namespace}/{name}"))
@@ -129,7 +126,7 @@ class Store:
                 repository = self._open[kind, f"{namespace}/{name}"] = Repository(folder, kind, f"{namespace}/{name}")
         if repository is None or not self.may_see(repository, token):
             # As the Hub: somebody without a token might see it with one.
-            raise Refusal(404 if token else 401, "Repository not found", "RepoNotFound")
+            raise StatusError(404 if token else 401, "Repository not found", "RepoNotFound")
         return repository
 
     def of_owner(self, kind: str, namespace: str, name: str) -> Repository:
@@ -152,6 +149,16 @@ class Store:
             return self.folder / "none"
         return self.folder / KINDS[kind] / namespace / f"{name}.git"
 
+    def large_file(self, repository: Repository, sha256: str) -> Path | XetFile | None:
+        """Where a large file is: whole, in pieces, or not here."""
+        whole = repository.large_file(sha256)
+        return whole if whole.exists() else self.xet.find(sha256)
+
+    def large_size(self, repository: Repository, sha256: str) -> int | None:
+        """Bytes of a large file, None where it is not here."""
+        found = self.large_file(repository, sha256)
+        return found.stat().st_size if isinstance(found, Path) else found.size if found else None
+
     def stored(self) -> Stored:
         """What everything weighs on disk."""
         git = large = 0
@@ -162,12 +169,12 @@ class Store:
                     git += file.stat().st_size
                 elif file.is_file() and parts[3:4] == ("lfs",):
                     large += file.stat().st_size
-        xet = sum(file.stat().st_size for file in self.xet_folder.rglob("*") if file.is_file())
-        return Stored(git, large, xet)
+        return Stored(git, large, self.xet.stored())
 
     def clear(self) -> None:
         """Delete every repository and every large file."""
         with self._lock:
             self._open.clear()
+            self.xet.forget()
             for name in (*KINDS.values(), "xet"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)

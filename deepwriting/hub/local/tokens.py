@@ -42,6 +42,9 @@ class Tokens:
     Args:
         file: where they are kept; made if it does not exist.
         user: the user's name, where they are made.
+
+    Raises:
+        ValueError: if the file cannot be read.
     """
 
     def __init__(self, file: Path, user: str):
@@ -52,7 +55,10 @@ class Tokens:
             file.parent.mkdir(parents=True, exist_ok=True)
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
                 json.dump([asdict(token) for token in made], opened, indent=1)
-        self._all = [Token(**fields) for fields in json.loads(file.read_text())]
+        try:
+            self._all = [Token(**fields) for fields in json.loads(file.read_text())]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{file} cannot be read ({error}); without it, new tokens are made") from None
 
     @property
     def user(self) -> str:

@@ -30,7 +30,9 @@ def check_manifest(folder: Path, version: str | None) -> tuple[Manifest | None, 
     try:
         manifest = read_manifest(folder)
     except BuildError as error:
-        return None, Check("manifest", "refused", str(error), _rebuild(folder, version))
+        inside = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_FILE}"))
+        repair = f"deepwriting publish {folder / inside[0]} …" if inside else _rebuild(folder, version)
+        return None, Check("manifest", "refused", str(error), repair)
     if (wanted := version or manifest.version) != manifest.version:
         detail = f"the folder holds version {manifest.version}, and --version asks for {wanted}"
         return None, Check("manifest", "refused", detail, _rebuild(folder, wanted))

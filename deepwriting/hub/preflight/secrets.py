@@ -45,11 +45,11 @@ _PATH = re.compile(
     r"|\\\\[\w.-]+\\[\w$.-]+"
     r"|file://)"
 )
-#: A setting that is nothing but an absolute path, whatever its root.
-_ABSOLUTE = re.compile(r"/[^/\s]+/.+|[A-Za-z]:[\\/].+|~[\w-]*/.+|file:.+", re.DOTALL)
+#: A setting that is nothing but an absolute path, whatever its root; /r/… and /u/… are names on Reddit.
+_ABSOLUTE = re.compile(r"/(?![ru]/)[^/\s]+/.+|[A-Za-z]:[\\/].+|~[\w-]*/.+|file:.+", re.DOTALL)
 #: Query strings of signed addresses, which are as good as a token for a while.
 _SIGNED = re.compile(r"(https?://[^\s?'\"<>]+)\?[^\s'\"<>]+")
-_BEARER = re.compile(r"(?i)\b(bearer|authorization)([:= ]+)\S+")
+_BEARER = re.compile(r"(?i)\b(bearer\s+)\S+")
 #: What stands in a secret's place in a message.
 REDACTED = "[redacted]"
 
@@ -102,4 +102,4 @@ def redacted(text: str, *known: str | None) -> str:
             text = text.replace(secret, REDACTED)
     for _, form in SECRETS.values():
         text = form.sub(REDACTED, text)
-    return _BEARER.sub(rf"\1\2{REDACTED}", _SIGNED.sub(r"\1", text))
+    return _BEARER.sub(rf"\1{REDACTED}", _SIGNED.sub(r"\1", text))
