@@ -13,7 +13,7 @@ inputs and settings and calls the plain function. Three habits of `evaluate` 0.4
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import datasets
@@ -41,6 +41,10 @@ class RowMeasurement(evaluate.Measurement):
     inputs: ClassVar[tuple[str, ...]]
     #: Setting -> default.
     settings: ClassVar[Mapping[str, Any]]
+    #: Given the settings by name: refuses those that cannot be meant, before any row is seen (``ValueError``).
+    check: Callable[..., None]
+    #: Given the columns and settings by name: the values of all rows (lists, plural names) and their summary.
+    measure: Callable[..., dict[str, Any]]
 
     def __init__(self, **options: Any):
         name = type(self).__module__.rpartition(".")[2]
@@ -52,18 +56,6 @@ class RowMeasurement(evaluate.Measurement):
             raise ValueError(f"{name} needs {missing[0]!r}: deepwriting.metrics.load({name!r}, {missing[0]}=…)")
         self.check(**self.chosen)
         super().__init__(**options)
-
-    def check(self, **settings: Any) -> None:
-        """Refuse settings that cannot be meant, before any row is seen.
-
-        Raises:
-            ValueError: if a setting is out of range.
-        """
-        raise NotImplementedError
-
-    def measure(self, **columns_and_settings: Any) -> dict[str, Any]:
-        """Values of all rows (lists, plural names) and their summaries, from the columns and settings by name."""
-        raise NotImplementedError
 
     def compute(self, *, predictions: Any = None, references: Any = None, **columns: Any) -> dict[str, Any] | None:
         """Measure the rows given here, or those that were added before.
