@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -9,7 +10,7 @@ from typing import Any
 
 from deepwriting.dataset_cards import changelog, sections
 from deepwriting.dataset_cards.check import check_card
-from deepwriting.dataset_cards.markdown import code, count, escaped, number, share
+from deepwriting.dataset_cards.markdown import amount, code, count, escaped, number, percent, share
 from deepwriting.dataset_cards.metadata import DEFAULT_CONFIG, card_data
 from deepwriting.dataset_cards.plots import Plot
 from deepwriting.dataset_cards.statistics import Statistics, ranked
@@ -78,6 +79,7 @@ def render_card(
         changes=changelog.entries(settings, version, f"{summary} Made with deepwriting {deepwriting_version}."),
         plots={plot.file.removesuffix(".png"): plot for plot in plots},
         configs=tuple(infos),
+        joined=[config for config in infos if "row_id" in infos[config].features],
         splits=tuple(dict.fromkeys(split for info in infos.values() for split in info.splits)),
         shared_requests=shared_requests,
         columns=_columns(infos, schema),
@@ -143,8 +145,8 @@ def _numbers(statistics: Statistics) -> dict[str, Any]:
         "language_list": ", ".join(languages),
         "perplexity_before": number(before.median),
         "perplexity_after": number(after.median),
-        "length_before": number(length_before.median),
-        "length_after": number(length_after.median),
+        "length_before": amount(length_before.median),
+        "length_after": amount(length_after.median),
         "lower_perplexity": share(kept.lower_perplexity, kept.rows),
         "not_below_no_thinking": share(kept.rows - kept.below_no_thinking, kept.rows),
         "with_patterns": share(kept.with_patterns, kept.rows),
@@ -156,14 +158,9 @@ def _numbers(statistics: Statistics) -> dict[str, Any]:
         "categories": count(len(statistics.categories)),
         "top_source": code(top_source),
         "top_source_share": share(from_source, kept.rows),
-        "copy_high": share_of(kept.distribution("copy_ratio").high),
+        "copy_high": percent(kept.distribution("copy_ratio").high),
         "first_segment": _first_segment(statistics),
     }
-
-
-def share_of(value: float) -> str:
-    """A share between 0 and 1 in per cent."""
-    return f"{value:.1%}"
 
 
 def _clip(settings: Mapping[str, Any]) -> str:
@@ -185,27 +182,33 @@ def _first_segment(statistics: Statistics) -> str:
 
 
 def _columns(infos: Any, schema: Mapping[str, Sequence[Any]]) -> list[dict[str, str]]:
-    """For every distinct set of columns a heading and a table; configs with the same columns share one."""
+    """For every distinct set of columns a summary (HTML) and a table; configs with the same columns share one."""
     base = DEFAULT_CONFIG if DEFAULT_CONFIG in infos else next(iter(infos))
     base_features = infos[base].features
-    same = [config for config in infos if config != base and infos[config].features == base_features]
-    note = f"The configs {_listed(same)} have the same columns." if len(same) > 1 else ""
-    note = f"The config {_listed(same)} has the same columns." if len(same) == 1 else note
-    blocks = [{"title": code(base), "note": note, "table": sections.columns(base_features, schema.get(base, ()))}]
+    same = [config for config in infos if infos[config].features == base_features]
+    blocks = []
     for config in infos:
         features = infos[config].features
-        if config == base or config in same:
-            continue
-        more = base_features.keys() <= features.keys()
-        table = sections.columns(features, schema.get(config, ()), without=tuple(base_features) if more else ())
-        note = f"Those of {code(base)}, and:" if more else ""
-        blocks.append({"title": code(config), "note": note, "table": table})
+        if config in same:
+            if config != same[0]:
+                continue
+            names, left_out = same, ()
+        else:
+            names = [config]
+            left_out = tuple(base_features) if base_features.keys() <= features.keys() else ()
+        number = len(features) - len(left_out)
+        told = f"the {len(left_out)} of {_html(base)} and {number} more" if left_out else f"{number} columns"
+        blocks.append(
+            {
+                "summary": f"{', '.join(_html(name) for name in names)}: {told}",
+                "table": sections.columns(features, schema.get(config, ()), without=left_out),
+            }
+        )
     return blocks
 
 
-def _listed(configs: Sequence[str]) -> str:
-    names = [code(config) for config in configs]
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+def _html(config: str) -> str:
+    return f"<code>{html.escape(config)}</code>"
 
 
 def _tables(statistics: Statistics, settings: Mapping[str, Any], infos: Any) -> dict[str, str]:

@@ -106,7 +106,9 @@ def _check_texts(key: str, value: Any) -> None:
     for item in _texts(value):
         # YAML reads no, 1.0 and 2026-11-26 as other things than texts.
         if not isinstance(item, str) or not item.strip():
-            raise CardError(f"the card's {key} holds {item!r}; expected a text (in quotes where YAML reads another type)")
+            raise CardError(
+                f"the card's {key} holds {item!r}; expected a text (in quotes where YAML reads another type)"
+            )
 
 
 def _check_values(data: Mapping[str, Any]) -> None:
@@ -117,7 +119,9 @@ def _check_values(data: Mapping[str, Any]) -> None:
                 "with a license_name"
             )
     if data["license"] == "other" and not isinstance(data.get("license_name"), str):
-        raise CardError(f"the card's license is other and its license_name {data.get('license_name')!r}; expected a text")
+        raise CardError(
+            f"the card's license is other and its license_name {data.get('license_name')!r}; expected a text"
+        )
     for language in _texts(data["language"]):
         if not _LANGUAGE.fullmatch(language):
             raise CardError(f"the card's language is {language!r}; expected ISO 639 codes such as en or zh")
@@ -182,11 +186,15 @@ def _check_infos(infos: Any, splits: Mapping[str, tuple[str, ...]]) -> None:
         found = info.get("splits")
         names = [split.get("name") if isinstance(split, dict) else split for split in found or []]
         if names != list(splits[config]):
-            raise CardError(f"the card's dataset_info gives {config!r} the splits {names}, its configs {splits[config]}")
+            raise CardError(
+                f"the card's dataset_info gives {config!r} the splits {names}, its configs {splits[config]}"
+            )
         for split in found:
             rows = split.get("num_examples")
             if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
-                raise CardError(f"the card gives {config!r}, split {split['name']!r}, {rows!r} rows; expected at least 1")
+                raise CardError(
+                    f"the card gives {config!r}, split {split['name']!r}, {rows!r} rows; expected at least 1"
+                )
 
 
 def _check_readable(text: str) -> None:

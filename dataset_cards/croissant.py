@@ -21,8 +21,9 @@ from deepwriting.errors import BuildError
 
 #: Name of the file inside of the dataset's folder.
 CROISSANT_FILE = "croissant.json"
-#: The media type of a Parquet file.
-PARQUET = "application/vnd.apache.parquet"
+#: The type of a Parquet file as the specification's examples and `mlcroissant` write it; they do not know the one that
+#: is registered (application/vnd.apache.parquet).
+PARQUET = "application/x-parquet"
 #: `datasets` types as Croissant names them.
 DATA_TYPES = {
     "string": "sc:Text",

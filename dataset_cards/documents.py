@@ -169,7 +169,9 @@ def _infos(folder: Path, configs: Mapping[str, ManifestConfig]) -> Any:
         for file in told.files:
             with _parquet(folder, file.path) as parquet:
                 if parquet.metadata.num_rows != file.rows:
-                    raise BuildError(f"{file.path} holds {parquet.metadata.num_rows} rows; the manifest says {file.rows}")
+                    raise BuildError(
+                        f"{file.path} holds {parquet.metadata.num_rows} rows; the manifest says {file.rows}"
+                    )
                 features = _features(parquet.schema_arrow, file.path, features)
             rows[file.split] += file.rows
             size += (folder / file.path).stat().st_size

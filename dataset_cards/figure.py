@@ -7,7 +7,7 @@ because another version may draw the same numbers with other bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -115,13 +115,16 @@ def drawable(text: str) -> bool:
     return bool(text) and all(ord(character) < _BEYOND_LATIN for character in text)
 
 
-def shares(axes: Any, series: Sequence[tuple[str, str, Any]], label: str, *, first: bool = True) -> None:
+def shares(
+    axes: Any, series: Sequence[tuple[str, str, Any]], label: str, shown: Callable[[float], str], *, first: bool = True
+) -> None:
     """Cumulative shares, one line a series; unlike a histogram they need no bin width, with 24 rows or 20,000.
 
     Args:
         axes: where to draw.
         series: for each line its name, its role in ``COLOURS``, and the values of its rows.
         label: what is measured, for the horizontal axis.
+        shown: how a median is written; as the card's tables write it.
         first: whether the vertical axis needs its label.
     """
     import numpy as np
@@ -137,7 +140,7 @@ def shares(axes: Any, series: Sequence[tuple[str, str, Any]], label: str, *, fir
             where="post",
             color=COLOURS[role],
             linewidth=1.8,
-            label=f"{name} (median {median:,.{0 if median >= 100 else 2}f})",
+            label=f"{name} (median {shown(median)})",
         )
         axes.plot([median], [0.5], marker="o", markersize=4.5, color=COLOURS[role], markeredgecolor=PAPER)
     axes.axhline(0.5, color=GRID, linewidth=1, zorder=0)

@@ -81,6 +81,8 @@ def licence_fields(licences: Iterable[str]) -> dict[str, str | list[str]]:
         The identifier of the only licence, a list of several, or ``other`` with the names of all.
     """
     names = sorted({slug(name) or "unnamed" for name in licences})
+    if names == ["unknown"]:
+        return {"license": "unknown"}
     if all(name in HUB_LICENCES for name in names):
         return {"license": names[0] if len(names) == 1 else names}
     return {"license": "other", "license_name": "-and-".join(names)}

@@ -60,6 +60,16 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def amount(value: float) -> str:
+    """A number of things, or a mean or percentile of such numbers: one decimal where it is not whole."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def percent(value: float) -> str:
+    """A share between 0 and 1 in per cent with one decimal."""
+    return f"{value:.1%}"
+
+
 def share(part: int, whole: int) -> str:
     """A share in per cent with one decimal; a dash when there is no whole."""
     return f"{part / whole:.1%}" if whole else "–"

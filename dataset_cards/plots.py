@@ -20,6 +20,7 @@ from deepwriting.dataset_cards.figure import (
     shares,
     style,
 )
+from deepwriting.dataset_cards.markdown import amount, number, percent
 from deepwriting.dataset_cards.statistics import Statistics
 
 #: Categories, or thinking patterns, drawn as bars; the rest is joined into one, or left to the table.
@@ -89,9 +90,7 @@ PATTERNS = Plot(
     "Bar chart of the share of kept rows in which each thinking pattern occurs, coloured by kind: reflection or "
     "connective.",
 )
-CATEGORIES = Plot(
-    "categories.png", "Kept rows by category", "Bar chart of kept rows by category, coloured by domain."
-)
+CATEGORIES = Plot("categories.png", "Kept rows by category", "Bar chart of kept rows by category, coloured by domain.")
 
 
 def _perplexity(statistics: Statistics) -> bytes:
@@ -102,7 +101,7 @@ def _perplexity(statistics: Statistics) -> bytes:
         ("final thinking", "after", values["perplexity_after"]),
     ]
     figure, (left, right) = new_figure(4.0, columns=2)
-    shares(left, series, "true perplexity of the answer")
+    shares(left, series, "true perplexity of the answer", number)
     left.set_xscale("log")
     plain_numbers(left.xaxis)
     pairs(right, values["perplexity_before"], values["perplexity_after"], "perplexity", "lower")
@@ -118,7 +117,7 @@ def _thinking_length(statistics: Statistics) -> bytes:
         ("final thinking", "after", values["thinking_tokens_after"]),
     ]
     figure, (left, right) = new_figure(4.0, columns=2)
-    shares(left, series, "length of the thinking (tokens)")
+    shares(left, series, "length of the thinking (tokens)", amount)
     left.set_xlim(left=0)
     left.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     left.locator_params(axis="x", nbins=5)
@@ -140,7 +139,7 @@ def _copying(statistics: Statistics, thresholds: Mapping[str, Any]) -> bytes:
     figure, all_axes = new_figure(3.1, columns=len(panels))
     for axes, (measure, label, key, is_share) in zip(all_axes, panels, strict=True):
         series = [(name, role, group.values[measure]) for name, role, group in groups]
-        shares(axes, series, label, first=axes is all_axes[0])
+        shares(axes, series, label, percent if is_share else amount, first=axes is all_axes[0])
         axes.set_xlim(left=0)
         threshold = thresholds.get(key)
         if isinstance(threshold, (int, float)) and not isinstance(threshold, bool):
@@ -179,7 +178,9 @@ def _patterns(statistics: Statistics) -> bytes:
         [f"{rows / whole:.1%}" for _, (rows, _) in ranked],
         [COLOURS.get(role, GREY) for role in roles],
     )
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0))
+    # The axis leaves room for the numbers behind the bars; no share is above the whole.
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= 1])
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, None))
     axes.set_xlabel("share of kept rows in which the pattern occurs")
     handles = [Patch(color=COLOURS[role], label=role) for role in ("reflection", "connective") if role in roles]
     if handles:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deepwriting.dataset_cards.licences import licence_asks, licence_url
-from deepwriting.dataset_cards.markdown import code, count, escaped, link, number, share, size, table
+from deepwriting.dataset_cards.markdown import amount, code, count, escaped, link, number, share, size, table
 from deepwriting.dataset_cards.statistics import Group, Statistics
 
 #: Digits shown of a checksum.
@@ -106,7 +106,8 @@ def lengths(group: Group) -> str:
     rows = []
     for title, name in lines:
         values = group.distribution(name)
-        rows.append((title, *(number(value) for value in (values.mean, values.low, values.median, values.high))))
+        shown = number if name in ("repetition", "copy_ratio") else amount
+        rows.append((title, *(shown(value) for value in (values.mean, values.low, values.median, values.high))))
     return table(("", "mean", "10th percentile", "median", "90th percentile"), rows, numbers=4)
 
 
@@ -141,7 +142,8 @@ def sources(statistics: Statistics, told: Any) -> str:
         statistics: statistics of the rows.
         told: what the settings say about the sources: records with ``name`` and perhaps ``dataset``, a Hub id.
     """
-    datasets = {entry.get("name"): entry.get("dataset") for entry in told or [] if isinstance(entry, Mapping)}
+    entries = [entry for entry in told or [] if isinstance(entry, Mapping)]
+    datasets = {entry.get("name") or entry.get("kind"): entry.get("dataset") for entry in entries}
     rows = []
     for (source, licence), (all_rows, kept) in statistics.sources.items():
         dataset = datasets.get(source)

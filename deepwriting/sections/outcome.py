@@ -20,13 +20,32 @@ MAX_VALIDATION_SHARE = 0.5
 
 
 class DatasetSection(Section):
-    """What the dataset is called."""
+    """What the dataset is called, and what its card tells beside the numbers."""
 
     name: str = Field(
         "deepwriting-20k", pattern=r"^[a-z0-9]([a-z0-9._-]{0,94}[a-z0-9])?$", description="folder and dataset name"
     )
     version: str = Field("0.1.0", pattern=r"^\d+\.\d+\.\d+$", description="version of the dataset")
-    pretty_name: str = Field("DeepWriting-20K", description="title of the card")
+    pretty_name: str = Field("DeepWriting-20K", min_length=1, description="title of the card")
+    repo_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$",
+        description="`namespace/name` on the Hub, for the card",
+    )
+    authors: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list, description="who is cited for the dataset, one name each"
+    )
+    date: str | None = Field(
+        None,
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="day of the release, such as 2026-11-26; for card and citation",
+    )
+    changes: list[Annotated[str, Field(min_length=1)]] = Field(
+        default_factory=list, description="sentences about this version, for the change log"
+    )
+    previous: str | None = Field(
+        None, min_length=1, description="folder of the version before: its change log is continued"
+    )
 
     @field_validator("name")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,11 @@ class BuildStage(SimpleStage):
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """What is kept, which tables there are, and what the dataset is called."""
         other = run_without_reflection(recipe.build.no_reflection)
-        chosen = {"build": recipe.build.model_dump(), "dataset": recipe.dataset.model_dump()}
+        chosen = {
+            "build": recipe.build.model_dump(),
+            "dataset": recipe.dataset.model_dump(exclude={"previous"}),
+            "history": _history(recipe),
+        }
         return chosen if other is None else chosen | {"no_reflection": _origin(other)}
 
     def steps(self, context: StageContext) -> list[PipelineStep]:
@@ -116,6 +121,33 @@ def _origin(run: RunFolder) -> dict[str, str]:
     return {"recipe": parse_recipe(run.recipe_text).name, "build": record.settings_hash}
 
 
+def _hub_dataset(path: str) -> dict[str, str]:
+    """The dataset on the Hub that a source reads, for links; other paths are nobody's business."""
+    found = re.match(r"hf://datasets/([^/@]+/[^/@]+)", path)
+    return {"dataset": found.group(1)} if found else {}
+
+
+def _history(recipe: Recipe) -> list[dict[str, Any]]:
+    """The change log up to the version before.
+
+    Raises:
+        BuildError: if ``dataset.previous`` is no built dataset.
+    """
+    from deepwriting.builders.manifest import read_manifest
+    from deepwriting.dataset_cards.changelog import history_after
+
+    previous = recipe.dataset.previous
+    return history_after(read_manifest(previous)) if previous else []
+
+
+def _card_facts(recipe: Recipe) -> dict[str, Any]:
+    """What the recipe tells the card; what it leaves out is absent."""
+    told = recipe.dataset.model_dump(include={"pretty_name", "repo_id", "authors", "date", "changes"})
+    told["source_datasets"] = sorted({id_ for source in recipe.sources for id_ in _hub_dataset(source.path).values()})
+    told["history"] = _history(recipe)
+    return {name: value for name, value in told.items() if value}
+
+
 def run_facts(context: StageContext) -> dict[str, Any]:
     """Everything about the run that manifest and card record; no times and no paths, so that a rebuild is equal."""
     from deepwriting.stages import STAGES
@@ -125,10 +157,13 @@ def run_facts(context: StageContext) -> dict[str, Any]:
     done = {name: record for name, record in records.items() if record and name != BuildStage.name}
     other = run_without_reflection(recipe.build.no_reflection)
     return {
-        "pretty_name": recipe.dataset.pretty_name,
+        **_card_facts(recipe),
         "recipe": recipe.name,
         "seed": recipe.seed,
-        "sources": [source.model_dump(include={"kind", "name", "license"}) for source in recipe.sources],
+        "sources": [
+            {"kind": source.kind, "name": source.label, "license": source.license, **_hub_dataset(source.path)}
+            for source in recipe.sources
+        ],
         "generator": recipe.engines.generator.model_dump(include=_ABOUT_MODEL),
         "more_generators": [section.model_dump(include=_ABOUT_MODEL) for section in recipe.engines.more_generators],
         "scorer": recipe.engines.scoring.model_dump(include=_ABOUT_MODEL),

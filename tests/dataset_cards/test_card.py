@@ -7,18 +7,23 @@ from typing import Any
 import pytest
 
 from deepwriting.dataset_cards.card import render_card
-from deepwriting.dataset_cards.metadata import licence_fields, size_category
-from deepwriting.dataset_cards.plots import Plot
+from deepwriting.dataset_cards.metadata import size_category
+from deepwriting.dataset_cards.plots import LENGTH, PATTERNS, PERPLEXITY
 from deepwriting.dataset_cards.statistics import summarise
 from deepwriting.errors import BuildError
 from deepwriting.schema import CONFIG_COLUMNS
 
 Row = Callable[..., dict[str, Any]]
-PLOTS = [Plot(f"{name}.png", f"Title of {name}", f"Alt of {name}") for name in ("perplexity", "thinking_length")]
 
 
 def render(rows: list[dict[str, Any]], infos: Any, settings: dict[str, Any] | None = None, **changes: Any) -> str:
-    arguments = {"name": "my-set", "version": "1.2.0", "infos": infos} | changes
+    arguments = {
+        "name": "my-set",
+        "version": "1.2.0",
+        "deepwriting_version": "0.9.0",
+        "infos": infos,
+        "schema": CONFIG_COLUMNS,
+    } | changes
     return render_card(summarise(rows), settings or {}, **arguments)
 
 
@@ -36,6 +41,38 @@ def test_yaml_describes_every_config_and_round_trips(row: Row, infos: Callable[.
     assert {"reer", "deep-reasoning", "writing"} <= set(data["tags"])
     assert data["task_categories"] == ["text-generation"]
     assert data["pretty_name"] == "my-set"
+    assert data["size_categories"] == ["n<1K"]
+
+
+def test_splits_stand_in_the_yaml_and_in_the_prose(row: Row, infos: Callable[..., Any]) -> None:
+    from huggingface_hub import DatasetCard
+
+    text = render([row(1)], infos(("default", "all"), validation=2))
+    data = DatasetCard(text).data.to_dict()
+    assert data["configs"][0]["data_files"] == [
+        {"split": "train", "path": "data/default/train-*"},
+        {"split": "validation", "path": "data/default/validation-*"},
+    ]
+    assert "share no request" in text
+    assert 'split="validation"' in text
+    assert "| config | what it holds | train | validation | download |" in text
+    shared = render([row(1)], infos(("default", "all"), validation=2), shared_requests=3)
+    assert "Careful: 3 requests stand in both splits." in shared
+    assert 'split="validation"' not in render([row(1)], infos())
+
+
+@pytest.mark.parametrize("configs", [("default", "all"), ("default",), ("all",), tuple(CONFIG_COLUMNS)])
+def test_any_subset_of_configs_is_described(row: Row, infos: Callable[..., Any], configs: tuple[str, ...]) -> None:
+    from huggingface_hub import DatasetCard
+
+    text = render([row(1)], infos(configs))
+    data = DatasetCard(text).data.to_dict()
+    assert [config["config_name"] for config in data["configs"]] == list(configs)
+    assert sum(bool(config.get("default")) for config in data["configs"]) == 1
+    assert ('"sft"' in text) == ("sft" in configs)
+    assert ("the config `all`" in text) == ("all" in configs)
+    for config in configs:
+        assert f"| `{config}` |" in text
 
 
 def test_nothing_of_the_template_is_left_over(row: Row, infos: Callable[..., Any]) -> None:
@@ -75,13 +112,14 @@ def test_every_column_of_the_schema_is_documented(row: Row, infos: Callable[...,
         for column in columns:
             assert f"| `{column.name}` |" in text
     assert "| `refusal` | string | Why the candidate was refused, or its scoring ended early. | yes |" in text
+    assert "| `messages` | list of {role, content} |" in text
+    assert "<summary><code>default</code>, <code>initial</code>" in text
+    assert "<summary><code>all</code>: the 40 of <code>default</code> and 4 more</summary>" in text
 
 
 def test_configs_table_has_rows_and_sizes(row: Row, infos: Callable[..., Any]) -> None:
     text = render([row(1)], infos(steps=1234))
     assert re.search(r"\| `steps` \| [^|]+ \| 1,234 \| 1\.5 MB \|", text)
-    assert "streaming=True` only" not in text
-    assert "with `streaming=True` only: `steps`." in render([row(1)], infos(steps=0))
 
 
 def test_settings_are_listed_flat_and_escaped(row: Row, infos: Callable[..., Any]) -> None:
@@ -102,17 +140,59 @@ def test_settings_with_a_meaning_of_their_own(row: Row, infos: Callable[..., Any
     text = render([row(1)], infos(), settings)
     assert "\n# My Set\n" in text
     assert 'load_dataset("me/my-set", split="train")' in text
-    assert "- **1.2.0:** 1 rows in `default`, 1 in `all`" in text
-    assert "  - More letters." in text
+    assert (
+        "- **1.2.0** (this version): 1 kept rows of 1 searched. Made with deepwriting 0.9.0.\n  - More letters." in text
+    )
     assert "source_datasets:\n- a/b\n" in text
     assert "### Settings" not in text
 
 
 def test_plots_stand_where_they_belong(row: Row, infos: Callable[..., Any]) -> None:
-    text = render([row(1)], infos(), plots=PLOTS)
-    assert "![Alt of perplexity](assets/perplexity.png)" in text.split("### Lengths")[0]
-    assert "![Alt of thinking_length](assets/thinking_length.png)" in text.split("### Lengths")[1]
+    text = render([row(1)], infos(), plots=(PERPLEXITY, LENGTH, PATTERNS))
+    assert f"![{PERPLEXITY.alt}](assets/perplexity.png)" in text.split("### Lengths")[0]
+    assert "(assets/thinking_length.png)" in text.split("### Lengths")[1].split("### Copying")[0]
+    assert "(assets/thinking_patterns.png)" in text.split("### Thinking patterns")[1]
     assert "categories.png" not in text
+
+
+def test_patterns_are_counted_by_rows_and_occurrences(row: Row, infos: Callable[..., Any]) -> None:
+    none: dict[str, Any] = {"thinking_patterns": [], "thinking_pattern_count": 0}
+    text = render([row(1), row(2), row(3, **none), row(4, **none)], infos())
+    assert "At least one occurs in 50.0% of the kept rows." in text
+    assert "| wait | 2 | 50.0% | 4 |\n| 也许 | 2 | 50.0% | 2 |" in text
+    assert "None occurs in the kept rows." in render([row(1, **none)], infos())
+
+
+def test_licences_are_told_for_each_source(row: Row, infos: Callable[..., Any]) -> None:
+    rows = [row(1), row(2, source="essays", license="CC BY-NC-SA 4.0", keep=False, drop_reasons=["copying"])]
+    settings = {"sources": [{"name": "letters", "kind": "pairs", "dataset": "me/letters"}]}
+    text = render(rows, infos(), settings)
+    assert "license:\n- cc-by-4.0\n- cc-by-nc-sa-4.0\n" in text
+    letters = "| [letters](<https://huggingface.co/datasets/me/letters>) | [cc-by-4.0](<https://spdx.org/licenses/"
+    assert f"{letters}CC-BY-4.0.html>) | name the author | 1 | 1 |" in text
+    assert "| name the author; no commercial use; share under the same licence | 1 | 0 |" in text
+
+
+def test_limits_are_computed(row: Row, infos: Callable[..., Any]) -> None:
+    rows = [row(n, category="Speeches" if n < 3 else "Poems") for n in range(1, 5)] + [row(5, language="zh")]
+    text = " ".join(render(rows, infos()).split())
+    assert "The largest category, Creative Writing," not in text
+    assert "The largest category, Poems, has 40.0% of the kept rows, the largest source, `letters`, 100.0%" in text
+    assert "languages: English (4), Chinese (1)" in text
+    assert "placeholders in 1 kept rows (20.0%;" in text
+
+
+def test_citation_has_what_is_known(row: Row, infos: Callable[..., Any]) -> None:
+    settings = {
+        "authors": ["Ada Lovelace", "王小明"],
+        "date": "2026-11-26",
+        "repo_id": "me/my-set",
+        "pretty_name": "A {B}",
+    }
+    text = render([row(1)], infos(), settings)
+    assert "@misc{myset,\n  title   = {{A (B)}},\n  author  = {Ada Lovelace and 王小明},\n  year    = {2026},\n" in text
+    assert "  url     = {https://huggingface.co/datasets/me/my-set},\n" in text
+    assert "author  =" not in render([row(1)], infos())
 
 
 @pytest.mark.parametrize(
@@ -136,20 +216,7 @@ def test_card_without_kept_rows_is_refused(row: Row, infos: Callable[..., Any]) 
 
 
 @pytest.mark.parametrize(
-    ("licences", "fields"),
-    [
-        (["MIT"], {"license": "mit"}),
-        (["mit", "mit"], {"license": "mit"}),
-        (["Public domain (US)"], {"license": "other", "license_name": "public-domain-us"}),
-        (["odc-by", "Apache-2.0"], {"license": "other", "license_name": "apache-2.0-and-odc-by"}),
-    ],
-)
-def test_licences(licences: list[str], fields: dict[str, str]) -> None:
-    assert licence_fields(licences) == fields
-
-
-@pytest.mark.parametrize(
-    ("rows", "name"), [(24, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (20_000, "10K<n<100K"), (10**9, "100M<n<1B")]
+    ("rows", "name"), [(24, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (20_000, "10K<n<100K"), (10**9, "1B<n<10B")]
 )
 def test_size_categories(rows: int, name: str) -> None:
     assert size_category(rows) == name

@@ -70,12 +70,21 @@ def test_sources_models_and_first_segment(row: Row) -> None:
     assert found.first_segment_scored == 1
 
 
+def test_patterns_and_masked_data_are_counted_among_kept_rows(row: Row) -> None:
+    more = [{"pattern": "wait", "count": 4}]
+    rows = [row(1), row(2, thinking_patterns=more), row(5), row(10, keep=False, drop_reasons=["pii"])]
+    found = summarise(rows)
+    assert found.kept.ranked_patterns() == {"wait": (3, 8), "也许": (2, 2)}
+    assert (found.kept.with_patterns, found.kept.pii_masked, found.everything.pii_masked) == (3, 1, 2)
+
+
 def test_order_of_rows_does_not_matter(row: Row) -> None:
     rows = [row(n, language="en" if n % 2 else "zh", category=f"c{n % 5}") for n in range(20)]
     first = summarise(rows)
     random.Random(2).shuffle(rows)
     second = summarise(rows)
     assert list(first.categories.items()) == list(second.categories.items())
+    assert first.kept.distribution("perplexity_after") == second.kept.distribution("perplexity_after")
     assert list(first.languages.items()) == [("en", 10), ("zh", 10)] == list(second.languages.items())
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
@@ -123,3 +124,23 @@ def test_giant_texts_take_time_in_proportion(piece: str) -> None:
 def test_a_tail_never_holds_more_than_the_text(pieces: list[str]) -> None:
     text = "".join(pieces)
     assert count_patterns_in_tail(text) <= count_patterns_in_tail(text, 1.0) <= sum(count_patterns(text).values())
+
+
+def test_no_pattern_is_left_out_for_want_of_its_needle() -> None:
+    """Texts in which every pattern occurs, in odd spellings too: trying all patterns finds nothing more."""
+    rng = random.Random(2)
+    parts = (
+        "WAIT,", "waİt, ", "HMM", "maybe", "let's think", "alternatively", "THAT’S A BİT", "perhapſ", "hold on a sec,",
+        "let me see.", "let's re-read", "what if", "how about", "ı wonder", "i'm not quite ſure", "On second thought",
+        "Scratch that.", "\nBut ", ". However", "Actually,", "嗯嗯", "。等等，", "稍等，", "。且慢。", "也许", "或许",
+        "说不定", "不对。", "让我们再好好想想", "让我再仔细看看", "重新想想", "换一种思路", "会不会", "要是他不来呢?",
+        "\n但是", "。不过", "。其实", "\n另外", " see ", " a bit", "of", ". ", "\n",
+    )  # fmt: skip
+    seen: set[str] = set()
+    for _ in range(200):
+        text = "".join(rng.choice(parts) + rng.choice(("", " ")) for _ in range(40))
+        tried = {pattern.name: len(list(pattern.regex.finditer(text))) for pattern in PATTERNS}
+        found = count_patterns(text)
+        assert found == {name: count for name, count in tried.items() if count}
+        seen |= found.keys()
+    assert seen == {pattern.name for pattern in PATTERNS}
