@@ -3,13 +3,13 @@
     python benchmarks/release_bytes.py --rows 20000 --changed 200 --added 200
 
 Publishes a dataset with ``deepwriting publish`` to a local Hub that stores files in pieces, as the Hub does (Xet,
-through the genuine ``hf_xet``), then a version in which rows have a new thinking and rows were added; and, on a second
-Hub, the same tables of both versions with plain ``push_to_hub``. Printed are the bytes that each version added to the
+through the genuine ``hf_xet``), then versions in which rows have a new thinking and rows were added; and, on a second
+Hub, the same tables of all versions with plain ``push_to_hub``. Printed are the bytes that each version added to the
 store.
 
-``--where anywhere`` changes rows drawn at random, ``--where together`` those of one stretch of a source, as when a
-source is searched anew. Every changed row of the first kind lies in a piece of its own, so it costs
-a piece (64 kB on average) in every column and config that its thinking is part of.
+There is one version for each word after ``--where``: ``together`` changes rows of one stretch of a source, as when a
+source is searched anew; ``anywhere`` changes rows drawn at random. Each of those lies in a piece of its own, so it
+costs a piece (64 kB on average) in every column and config that its thinking is part of.
 """
 
 from __future__ import annotations
@@ -57,24 +57,28 @@ def table_bytes(folder: Path) -> dict[str, int]:
     }
 
 
-def chosen(options: argparse.Namespace) -> dict[int, int]:
-    """The rows of the second version: number -> how often it was changed."""
+def versions_of(options: argparse.Namespace) -> dict[str, dict[int, int]]:
+    """Version -> its rows: number -> how often it was changed."""
     rng = random.Random(options.seed)
-    if options.where == "anywhere":
-        changed = set(rng.sample(range(options.rows), options.changed))
-    else:
+    found = {"1.0.0": dict.fromkeys(range(options.rows), 0)}
+    for minor, where in enumerate(options.where, start=1):
+        rows = dict(found[f"1.{minor - 1}.0"])
         begin = rng.randrange(max(1, options.rows - options.changed))
-        changed = set(range(begin, begin + options.changed))
-    return {number: int(number in changed) for number in range(options.rows + options.added)}
+        together = range(begin, begin + options.changed)
+        for number in together if where == "together" else rng.sample(range(options.rows), options.changed):
+            rows[number] += 1
+        rows |= dict.fromkeys(range(len(rows), len(rows) + options.added), 0)
+        found[f"1.{minor}.0"] = rows
+    return found
 
 
 def main() -> None:
     """Build, publish, push, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--changed", type=int, default=200, help="rows with a new thinking in the second version")
-    parser.add_argument("--added", type=int, default=200, help="new rows in the second version")
-    parser.add_argument("--where", choices=("anywhere", "together"), default="anywhere", help="which rows are changed")
+    parser.add_argument("--changed", type=int, default=200, help="rows with a new thinking in each further version")
+    parser.add_argument("--added", type=int, default=200, help="new rows in each further version")
+    parser.add_argument("--where", choices=("anywhere", "together"), nargs="+", default=["together", "anywhere"])
     parser.add_argument("--configs", nargs="+", help="configs to build, default and all among them [all there are]")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for everything; it must not exist [a temporary one]")
@@ -87,9 +91,9 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, root: Path) -> None:
-    """Both ways, both versions."""
+    """Both ways, all versions."""
     rows = Rows(options.seed)
-    versions = {"1.0.0": dict.fromkeys(range(options.rows), 0), "1.1.0": chosen(options)}
+    versions = versions_of(options)
     folders: dict[str, Path] = {}
     for version, numbers in versions.items():
         began = time.monotonic()
@@ -98,8 +102,9 @@ def measure(options: argparse.Namespace, root: Path) -> None:
         folders[version] = build(shards, root / version / NAME, version, options.configs).folder
         print(f"{version}: {len(numbers)} rows made in {made:.0f} s, built in {time.monotonic() - began - made:.0f} s")
     sizes = {version: table_bytes(folder) for version, folder in folders.items()}
-    configs = list(sizes["1.1.0"])
-    print(f"tables of 1.1.0 (MB): {', '.join(f'{key} {size / 1e6:.1f}' for key, size in sizes['1.1.0'].items())}")
+    configs = list(sizes["1.0.0"])
+    print(f"tables of 1.0.0 (MB): {', '.join(f'{key} {size / 1e6:.1f}' for key, size in sizes['1.0.0'].items())}")
+    changes = dict(zip(versions, ["", *options.where], strict=True))
     ways = {
         "deepwriting publish": lambda version: ("-m", "deepwriting", "publish", str(folders[version]), "--repo", REPO),
         "push_to_hub": lambda version: ("-c", PUSH, str(folders[version]), REPO, *configs),
@@ -116,7 +121,8 @@ def measure(options: argparse.Namespace, root: Path) -> None:
                 stored = hub.stored()["total"]
                 size = sum(sizes[version].values())
                 found.append({
-                    "way": way, "version": version, "tables, MB": f"{size / 1e6:.1f}",
+                    "way": way, "version": version, "changed rows": changes[version] or "-",
+                    "tables, MB": f"{size / 1e6:.1f}",
                     "new bytes stored, MB": f"{(stored - before) / 1e6:.2f}",
                     "of the tables": f"{100 * (stored - before) / size:.1f} %", "seconds": f"{seconds:.0f}",
                 })  # fmt: skip
@@ -124,7 +130,7 @@ def measure(options: argparse.Namespace, root: Path) -> None:
         finally:
             hub.stop()
     print()
-    print(f"{options.changed} rows changed ({options.where}), {options.added} added:")
+    print(f"{options.rows} rows; {options.changed} changed and {options.added} added in each further version:")
     print_table(found)
 
 

@@ -38,7 +38,7 @@ found["pandas"] = [len(frame), int(frame["thinking"].str.len().sum())]
 
 duckdb.register_filesystem(HfFileSystem())
 query = "select count(*), sum(len(thinking)) from '{}/default/*.parquet' where source = 'lanterns'"
-found["duckdb"] = [int(value) for value in duckdb.sql(query.format(FOLDER)).fetchone()]
+found["duckdb"] = [int(value) for value in duckdb.sql(query.format(FOLDER)).fetchall()[0]]
 pairs = "select s.candidate from '{}/steps/*.parquet' s join '{}/all/*.parquet' a using (row_id) where not a.keep"
 found["steps of dropped rows"] = len(duckdb.sql(pairs.format(FOLDER, FOLDER)).fetchall())
 
