@@ -52,7 +52,7 @@ class DeepWritingConfig(datasets.BuilderConfig):
 
 
 class DeepWriting20K(datasets.GeneratorBasedBuilder):
-    """Builds one table from annotated shards given as ``data_files``; rows come in order of row id."""
+    """Builds one table from annotated shards given as ``data_files``; rows come in a release's order."""
 
     BUILDER_CONFIG_CLASS = DeepWritingConfig
     BUILDER_CONFIGS = [  # noqa: RUF012 - the base class declares a plain list

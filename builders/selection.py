@@ -59,7 +59,7 @@ class Choice:
 
 
 class Selection:
-    """The documents of each config and split, in order of row id.
+    """The documents of each config and split, in the release's order.
 
     Args:
         documents: all searched rows, with the decision about each.

@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
@@ -43,7 +44,7 @@ __all__ = [
     "DecontaminateSection", "DedupeSection", "EngineSection", "EnginesSection", "ExecutionSection",
     "FiltersSection", "Flag", "PairSection", "Recipe", "SearchSection", "Section", "SelectSection", "ServerSection",
     "ServerStartSection", "SourceSection", "TransformersSection", "VllmSection", "bundled_recipes", "load_recipe",
-    "parse_recipe", "reader_options", "settings_hash",
+    "parse_recipe", "parse_scorer", "reader_options", "settings_hash",
 ]  # fmt: skip
 
 
@@ -119,6 +120,20 @@ def parse_recipe(text: str, origin: str = "recipe") -> Recipe:
         return Recipe.model_validate(data)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{origin}: {_explain(item)}" for item in error.errors())) from None
+
+
+def parse_scorer(settings: Mapping[str, Any]) -> EngineSection:
+    """The section of an engine that scores, from settings as they stand under ``engines.scorer``.
+
+    Raises:
+        RecipeError: one line for each mistake.
+    """
+    data = {"generator": {"model": "unused"}, "scorer": dict(settings)}
+    try:
+        return EnginesSection.model_validate(data).scoring
+    except ValidationError as error:
+        items = ({**item, "loc": ("engines", *item["loc"])} for item in error.errors())
+        raise RecipeError("\n".join(_explain(item) for item in items)) from None
 
 
 def _explain(item: Any) -> str:

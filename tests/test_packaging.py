@@ -20,6 +20,7 @@ MAPPED = ("builders", "dataset_cards", "filters")
 PROBE = """
 import deepwriting.filters, deepwriting.builders, deepwriting.dataset_cards, deepwriting.samples
 from importlib.resources import files
+from deepwriting.metrics import MODULES, module_path
 from deepwriting.recipe import bundled_recipes, load_recipe
 from deepwriting.reer.prompts import BUNDLED_SETS, load_prompts
 assert len(load_recipe("quickstart")[0].sources) == 6, bundled_recipes()
@@ -27,6 +28,8 @@ for name in BUNDLED_SETS:
     assert load_prompts(name)["zh"].openers
 assert files("deepwriting.dataset_cards").joinpath("template.md").is_file()
 assert deepwriting.samples.samples_folder().joinpath("wildchat", "wildchat.jsonl").is_file()
+for name in MODULES:
+    assert (module_path(name) / f"{name}.py").is_file() and (module_path(name) / "README.md").is_file()
 for module in (deepwriting, deepwriting.filters, deepwriting.builders, deepwriting.dataset_cards):
     print(module.__file__)
 """
