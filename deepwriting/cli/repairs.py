@@ -55,7 +55,7 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
         "`deepwriting report RUN` shows what dropped the rows; loosen `build` or `filters` in the recipe, then: "
         "deepwriting run … --redo annotate",
     ),
-    (CardError, "have the card made anew: `deepwriting run RECIPE --redo build`; do not edit it by hand"),
+    (CardError, "have the card made anew: `deepwriting build RUN FOLDER`; do not edit it by hand"),
     (BuildError, "look at the rows in the folder annotate/shards, and at `build` in the recipe"),
     (NotFoundError, "`deepwriting recipes` lists recipes, `deepwriting status` lists runs"),
     (RunError, "the stage's folder rejects/ holds every row with its reason"),
