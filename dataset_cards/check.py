@@ -119,9 +119,9 @@ def _check_values(data: Mapping[str, Any]) -> None:
                 f"the card's license is {licence!r}; allowed are the Hub's identifiers such as cc-by-4.0, or `other` "
                 "with a license_name"
             )
-    if data["license"] == "other" and not isinstance(data.get("license_name"), str):
+    if "other" in _texts(data["license"]) and not isinstance(data.get("license_name"), str):
         raise CardError(
-            f"the card's license is other and its license_name {data.get('license_name')!r}; expected a text"
+            f"the card's license has other and its license_name {data.get('license_name')!r}; expected a text"
         )
     for language in _texts(data["language"]):
         if not _LANGUAGE.fullmatch(language):

@@ -78,14 +78,16 @@ def licence_fields(licences: Iterable[str]) -> dict[str, str | list[str]]:
         licences: licences of the published rows, as the sources name them.
 
     Returns:
-        The identifier of the only licence, a list of several, or ``other`` with the names of all.
+        The identifier of the only licence, or a list of several; what the Hub has no identifier for is ``other``, with
+        the names.
     """
     names = sorted({slug(name) or "unnamed" for name in licences})
     if names == ["unknown"]:
         return {"license": "unknown"}
-    if all(name in HUB_LICENCES for name in names):
-        return {"license": names[0] if len(names) == 1 else names}
-    return {"license": "other", "license_name": "-and-".join(names)}
+    others = [name for name in names if name not in HUB_LICENCES]
+    identifiers = [name for name in names if name in HUB_LICENCES] + ["other"] * bool(others)
+    fields: dict[str, str | list[str]] = {"license": identifiers if len(identifiers) > 1 else identifiers[0]}
+    return fields | {"license_name": "-and-".join(others)} if others else fields
 
 
 def licence_url(name: str) -> str | None:

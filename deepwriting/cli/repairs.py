@@ -61,7 +61,7 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
         "`deepwriting report RUN` shows what dropped the rows; loosen `build` or `filters` in the recipe, then: "
         "deepwriting run … --redo annotate",
     ),
-    (CardError, "have the card made anew: `deepwriting run RECIPE --redo build`; do not edit it by hand"),
+    (CardError, "have the card made anew: `deepwriting build RUN FOLDER`; do not edit it by hand"),
     (DamagedDatasetError, "deepwriting verify tells what else is damaged; build or fetch the dataset again"),
     (BuildError, "look at the rows in the folder annotate/shards, and at `build` in the recipe"),
     (TokenError, "hf auth login, with a token that may write; the same command goes on where it stopped"),

@@ -31,7 +31,7 @@ def test_a_built_card_passes(card: str, built: Path) -> None:
         ("language:\n- en", "language:\n- no", "language holds False"),
         ("language:\n- en", "language:\n- English", "language is 'English'; expected ISO 639"),
         ("- mit", "- my-own", "license is 'my-own'; allowed are"),
-        ("license:\n- cc-by-sa-4.0\n- mit", "license: other", "license is other and its license_name None"),
+        ("license:\n- cc-by-sa-4.0\n- mit", "license: other", "license has other and its license_name None"),
         ("n<1K", "few", "size_categories hold 'few'; allowed are n<1K"),
         ("config_name: sft", "config_name: ../sft", r"config_name '\.\./sft'"),
         ("- config_name: sft\n  data", "- config_name: all\n  data", "configs name 'all' twice"),

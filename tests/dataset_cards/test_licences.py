@@ -12,7 +12,7 @@ from deepwriting.dataset_cards.licences import HUB_LICENCES, licence_asks, licen
         (["mit", "MIT"], {"license": "mit"}),
         (["odc-by", "Apache 2.0"], {"license": ["apache-2.0", "odc-by"]}),
         (["Public domain (US)"], {"license": "other", "license_name": "public-domain-us"}),
-        (["mit", "see its card"], {"license": "other", "license_name": "mit-and-see-its-card"}),
+        (["mit", "see its card"], {"license": ["mit", "other"], "license_name": "see-its-card"}),
         (["unknown"], {"license": "unknown"}),
         (["!!!"], {"license": "other", "license_name": "unnamed"}),
     ],
