@@ -54,13 +54,13 @@ def parse_place(text: str, revision: str | None = None) -> Place:
         DatasetNotFoundError: if it is neither.
     """
     whole = Path(text).expanduser()
-    if whole.is_dir():
+    if text and whole.is_dir():  # no text at all would be the working directory
         return Place(whole, revision=revision)
     name, at, asked = text.rpartition("@")
     if not at:
         name, asked = text, ""
     asked = revision or asked
-    if (folder := Path(name).expanduser()).is_dir():
+    if (folder := Path(name).expanduser()).is_dir() and name:
         return Place(folder, revision=asked or None)
     if at and not asked:
         raise DatasetNotFoundError(f"{text!r} names no version behind the @; expected for example {name}@1.0.0")

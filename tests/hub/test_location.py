@@ -29,6 +29,7 @@ def test_folders_and_repositories_are_told_apart(tmp_path: Path, monkeypatch: py
         ("you/set@", "names no version behind the @"),
         ("file.txt", "'file.txt' is a file"),
         ("", "no folder ''"),
+        ("@1.0.0", "no folder '@1.0.0'"),
     ],
 )
 def test_what_is_neither_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
