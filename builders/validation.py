@@ -3,8 +3,8 @@
     queries → groups of queries that are alike → a number for each group, from its text → the lowest numbers
 
 All answers and rollouts of a query fall to the same side, and so do queries that differ in case, punctuation or a few
-words. The numbers come from the text of the queries alone: the order of the rows does not matter, and a new version
-moves no query to the other side, unless a new one joins its group.
+words. The numbers come from the text of the queries alone, so a new version moves no query to the other side, unless a
+new one joins its group.
 """
 
 from __future__ import annotations

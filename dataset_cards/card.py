@@ -136,7 +136,6 @@ def _numbers(statistics: Statistics) -> dict[str, Any]:
     return {
         "rows": count(everything.rows),
         "kept": count(kept.rows),
-        "one_kept": kept.rows == 1,
         "dropped": count(everything.rows - kept.rows),
         "dropped_share": share(everything.rows - kept.rows, everything.rows),
         "any_dropped": everything.rows > kept.rows,

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deepwriting.dataset_cards.licences import HUB_LICENCES
-from deepwriting.dataset_cards.metadata import LARGEST, SIZE_CATEGORIES
+from deepwriting.dataset_cards.metadata import DEFAULT_CONFIG, LARGEST, SIZE_CATEGORIES
 from deepwriting.errors import CardError
 
 #: What ``license`` may be beside the Hub's identifiers.
@@ -68,8 +68,9 @@ def parse_yaml(text: str) -> dict[str, Any]:
     if block is None:
         raise CardError("the card has no YAML block: expected --- on its first line and again behind the block")
     try:
-        node = yaml.compose(block.group(2), Loader=yaml.SafeLoader)
-        data = yaml.safe_load(block.group(2))
+        loader = yaml.SafeLoader(block.group(2))
+        node = loader.get_single_node()
+        data = loader.construct_document(node) if node is not None else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         # The block starts below the line of dashes, and lines count from 1.
@@ -177,6 +178,9 @@ def _split(config: str, entry: Any, folder: Path | None) -> str:
 
 
 def _check_infos(infos: Any, splits: Mapping[str, tuple[str, ...]]) -> None:
+    if isinstance(infos, dict):
+        # `datasets` writes a single config, if it is the default one, without a list and without its name.
+        infos = {"config_name": DEFAULT_CONFIG, **infos}
     described = {info["config_name"]: info for info in _records("dataset_info", infos)}
     if described.keys() != splits.keys():
         raise CardError(
@@ -184,7 +188,8 @@ def _check_infos(infos: Any, splits: Mapping[str, tuple[str, ...]]) -> None:
         )
     for config, info in described.items():
         found = info.get("splits")
-        names = [split.get("name") if isinstance(split, dict) else split for split in found or []]
+        found = found if isinstance(found, list) else []
+        names = [split.get("name") if isinstance(split, dict) else None for split in found]
         if names != list(splits[config]):
             raise CardError(
                 f"the card's dataset_info gives {config!r} the splits {names}, its configs {splits[config]}"

@@ -16,7 +16,9 @@ from typing import Any
 
 from deepwriting.builders.parquet import FileFacts
 from deepwriting.dataset_cards.licences import licence_url
+from deepwriting.dataset_cards.markdown import count
 from deepwriting.dataset_cards.metadata import TAGS, data_files
+from deepwriting.dataset_cards.statistics import Statistics
 from deepwriting.errors import BuildError
 
 #: Name of the file inside of the dataset's folder.
@@ -86,33 +88,27 @@ def _context() -> dict[str, Any]:
 
 
 def croissant(
+    statistics: Statistics,
+    settings: Mapping[str, Any],
     *,
     name: str,
     version: str,
-    description: str,
     citation: str,
-    settings: Mapping[str, Any],
-    licences: Iterable[str],
-    languages: Iterable[str],
     infos: Mapping[str, Any],
     schema: Mapping[str, Sequence[Any]],
     files: Mapping[str, Sequence[FileFacts]],
-    notes: Mapping[str, str],
 ) -> str:
     """Text of the dataset's croissant.json.
 
     Args:
+        statistics: statistics of the rows.
+        settings: may hold ``repo_id``, ``authors`` and ``date``; what is missing is left out.
         name: name of the dataset.
         version: version of the dataset.
-        description: what it is, in a few sentences of plain text.
         citation: BibTeX entry.
-        settings: may hold ``repo_id``, ``authors`` and ``date``; what is missing is left out.
-        licences: licences of the published rows, as the sources name them.
-        languages: ISO codes.
         infos: config -> `datasets` ``DatasetInfo`` with features and splits.
         schema: config -> documentation of its columns (``name`` and ``doc``).
         files: config -> its Parquet files with checksums.
-        notes: terms of Croissant's vocabulary for responsible AI, such as ``dataBiases``, each with a text.
 
     Returns:
         JSON with sorted keys, ending in a newline.
@@ -124,10 +120,10 @@ def croissant(
         "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": name,
         "version": version,
-        "description": description,
+        "description": _description(statistics),
         "citeAs": citation,
-        "license": sorted({licence_url(licence) or licence for licence in licences}),
-        "inLanguage": sorted(languages),
+        "license": sorted({licence_url(licence) or licence for _, licence in statistics.sources}),
+        "inLanguage": sorted(statistics.languages),
         "keywords": list(TAGS),
         "isLiveDataset": False,
         "distribution": [
@@ -142,8 +138,33 @@ def croissant(
         "datePublished": settings.get("date"),
     }
     content |= {key: value for key, value in optional.items() if value}
-    content |= {f"rai:{term}": text for term, text in notes.items()}
+    content |= {f"rai:{term}": text for term, text in _notes(statistics).items()}
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _description(statistics: Statistics) -> str:
+    kept = statistics.kept
+    return (
+        f"{count(kept.rows)} writing requests, each with a known-good answer and a thinking text that leads from the "
+        "one to the other. The thinking was searched for backwards from the answer, by edits that make the answer less "
+        "surprising to a language model (reverse-engineered reasoning, REER). "
+        f"{count(statistics.everything.rows)} rows were searched; scores, perplexities and annotations are columns."
+    )
+
+
+def _notes(statistics: Statistics) -> dict[str, str]:
+    """What Croissant's vocabulary for responsible AI asks about, in a sentence each."""
+    kept = statistics.kept
+    return {
+        "dataCollection": "Requests and answers come from the sources that the card lists; the thinking was written by "
+        "a language model that saw the answer, and edited by a local search that lowers the answer's perplexity.",
+        "dataBiases": "Categories, sources and languages are uneven, as the card's tables show. The answers carry the "
+        "views and errors of their sources; kept rows passed filters.",
+        "dataLimitations": "The thinking is a reconstruction and not how the author worked. A low perplexity under one "
+        "scorer is not quality. Not meant as an evaluation set.",
+        "personalSensitiveInformation": f"Personal data was replaced by placeholders in {count(kept.pii_masked)} kept "
+        "rows; no filter finds every case.",
+    }
 
 
 def _file(file: FileFacts) -> dict[str, Any]:

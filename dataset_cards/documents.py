@@ -22,7 +22,6 @@ from deepwriting.builders.parquet import FileFacts
 from deepwriting.builders.staging import MANIFEST_FILE
 from deepwriting.dataset_cards.card import citation, render_card
 from deepwriting.dataset_cards.croissant import CROISSANT_FILE, croissant
-from deepwriting.dataset_cards.markdown import count
 from deepwriting.dataset_cards.plots import draw_plots
 from deepwriting.dataset_cards.statistics import DECISION, STATISTICS_COLUMNS, Statistics, summarise
 from deepwriting.errors import BuildError
@@ -76,17 +75,14 @@ def render_documents(folder: Path, manifest: Manifest, statistics: Statistics | 
         plots=tuple(plots),
     )
     metadata = croissant(
+        statistics,
+        settings,
         name=manifest.name,
         version=manifest.version,
-        description=_description(statistics),
         citation=citation(settings, name=manifest.name, version=manifest.version),
-        settings=settings,
-        licences={licence for _, licence in statistics.sources},
-        languages=statistics.languages,
         infos=infos,
         schema=schema,
         files={config: found.files for config, found in configs.items()},
-        notes=_notes(statistics),
     )
     texts = {CARD_FILE: card.encode(), CROISSANT_FILE: metadata.encode()}
     return texts | {f"{ASSETS}/{plot.file}": content for plot, content in plots.items()}
@@ -195,31 +191,6 @@ def _features(schema: Any, path: str, before: Any) -> Any:
     if before is not None and found != before:
         raise BuildError(f"{path} has other columns or types than the files of the same config before it")
     return found
-
-
-def _description(statistics: Statistics) -> str:
-    kept = statistics.kept
-    return (
-        f"{count(kept.rows)} writing requests, each with a known-good answer and a thinking text that leads from the one "
-        "to the other. The thinking was searched for backwards from the answer, by edits that make the answer less "
-        "surprising to a language model (reverse-engineered reasoning, REER). "
-        f"{count(statistics.everything.rows)} rows were searched; scores, perplexities and annotations are columns."
-    )
-
-
-def _notes(statistics: Statistics) -> dict[str, str]:
-    """What Croissant's vocabulary for responsible AI asks about, in a sentence each."""
-    kept = statistics.kept
-    return {
-        "dataCollection": "Requests and answers come from the sources that the card lists; the thinking was written by a "
-        "language model that saw the answer, and edited by a local search that lowers the answer's perplexity.",
-        "dataBiases": "Categories, sources and languages are uneven, as the card's tables show. The answers carry the "
-        "views and errors of their sources; kept rows passed filters.",
-        "dataLimitations": "The thinking is a reconstruction and not how the author worked. A low perplexity under one "
-        "scorer is not quality. Not meant as an evaluation set.",
-        "personalSensitiveInformation": f"Personal data was replaced by placeholders in {count(kept.pii_masked)} kept "
-        "rows; no filter finds every case.",
-    }
 
 
 def revise(folder: Path, **changes: Any) -> Manifest:

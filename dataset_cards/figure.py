@@ -30,8 +30,9 @@ COLOURS = {
 GROUP_COLOURS = ("#0b6bb0", "#d9822b", "#2a9d78", "#b5538f", "#7a6bc4", "#c2a516", "#4fa9dc", "#a4552a")
 GREY = "#8c8c8c"
 INK, MUTED, GRID, PAPER = "#22272e", "#5b6470", "#e3e6ea", "#ffffff"
-#: Code points from here on are outside of Latin scripts; the font has no glyphs for most of them.
+#: Code points from here on are outside of Latin scripts; the font has no glyphs for most of them, but for punctuation.
 _BEYOND_LATIN = 0x0250
+_PUNCTUATION = "‐–—‘’“”•…"
 _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -110,9 +111,20 @@ def plain_numbers(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def from_zero(axes: Any, at_least: float) -> None:
+    """Let the horizontal axis begin at 0, with a margin in which lines at both ends are seen whole.
+
+    Args:
+        axes: axes with something drawn.
+        at_least: smallest right end.
+    """
+    right = max(axes.dataLim.x1, at_least)
+    axes.set_xlim(-0.03 * right, 1.03 * right)
+
+
 def drawable(text: str) -> bool:
     """Whether the font that comes with matplotlib has glyphs for a text."""
-    return bool(text) and all(ord(character) < _BEYOND_LATIN for character in text)
+    return bool(text) and all(ord(character) < _BEYOND_LATIN or character in _PUNCTUATION for character in text)
 
 
 def shares(

@@ -13,6 +13,7 @@ from deepwriting.dataset_cards.figure import (
     MUTED,
     bars,
     drawable,
+    from_zero,
     new_figure,
     pairs,
     plain_numbers,
@@ -118,7 +119,7 @@ def _thinking_length(statistics: Statistics) -> bytes:
     ]
     figure, (left, right) = new_figure(4.0, columns=2)
     shares(left, series, "length of the thinking (tokens)", amount)
-    left.set_xlim(left=0)
+    from_zero(left, at_least=1)
     left.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     left.locator_params(axis="x", nbins=5)
     pairs(right, values["thinking_tokens_before"], values["thinking_tokens_after"], "tokens", "shorter")
@@ -140,16 +141,13 @@ def _copying(statistics: Statistics, thresholds: Mapping[str, Any]) -> bytes:
     for axes, (measure, label, key, is_share) in zip(all_axes, panels, strict=True):
         series = [(name, role, group.values[measure]) for name, role, group in groups]
         shares(axes, series, label, percent if is_share else amount, first=axes is all_axes[0])
-        axes.set_xlim(left=0)
+        # A column of zeros alone would leave an axis from 0 to almost 0, which reads like a measurement.
+        from_zero(axes, at_least=0.1 if is_share else 5)
         threshold = thresholds.get(key)
         if isinstance(threshold, (int, float)) and not isinstance(threshold, bool):
             axes.axvline(threshold, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        # A column of zeros alone would leave an axis from 0 to 0.05, which reads like a measurement.
-        if axes.get_xlim()[1] < (0.1 if is_share else 5):
-            axes.set_xlim(right=0.1 if is_share else 5)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=not is_share))
-        decimals = 0 if axes.get_xlim()[1] > 0.1 else 1
-        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals) if is_share else StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=not is_share))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, 0) if is_share else StrMethodFormatter("{x:,.0f}"))
     return png(figure)
 
 

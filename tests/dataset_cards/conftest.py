@@ -63,7 +63,7 @@ def row() -> Callable[..., dict[str, Any]]:
 def infos() -> Callable[..., Any]:
     """Makes the sizes and types of every config that a card is rendered with."""
 
-    def make(configs: Iterable[str] = CONFIG_COLUMNS, validation: int = 0, **rows: int) -> Any:
+    def make(configs: Iterable[str] = ("default", "all", "steps", "sft"), validation: int = 0, **rows: int) -> Any:
         from datasets import DatasetInfo, SplitDict, SplitInfo
         from datasets.info import DatasetInfosDict
 
