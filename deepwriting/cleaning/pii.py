@@ -28,6 +28,7 @@ from datatrove.data import Document
 
 from deepwriting.cleaning.phones import phone_numbers
 from deepwriting.cleaning.step import CleaningStep
+from deepwriting.cleaning.words import has_digit
 from deepwriting.sections.cleaning import CleaningSection
 
 #: Kind -> placeholder, in the order in which the kinds are looked for.
@@ -96,7 +97,7 @@ def mask(text: str, kinds: Collection[str] = KINDS) -> tuple[str, Counter[str]]:
         The text, and how many pieces of each kind were replaced.
     """
     counts: Counter[str] = Counter()
-    numbers = _NUMBER.search(text) is not None
+    numbers = has_digit(text) and _NUMBER.search(text) is not None
     for kind, finder in _FINDERS.items():
         if kind in kinds and (numbers or kind not in _OF_NUMBERS):
             text = _replaced(text, kind, finder(text), counts)
@@ -136,7 +137,7 @@ def _emails(text: str) -> list[tuple[int, int]]:
 
 def _addresses(text: str) -> list[tuple[int, int]]:
     spans = []
-    if _DOTTED.search(text):
+    if has_digit(text) and _DOTTED.search(text):
         replacer = _datatrove().ip_replacer
         for match in replacer.regex.finditer(text):
             start, end = match.span()
