@@ -9,6 +9,7 @@ from typing import Any
 from datatrove.data import Document
 
 from deepwriting.cleaning.step import CleaningStep
+from deepwriting.schema import GIVEN_THINKING
 from deepwriting.sections.cleaning import CleaningSection
 
 #: What ftfy changes under the settings below beside broken encodings: "&" begins an entity; control characters,
@@ -64,7 +65,7 @@ def fix_text(text: str) -> str:
 
 
 class FixText(CleaningStep):
-    """Repairs answer and query.
+    """Repairs answer and query, and the thinking that came with them.
 
     Counters: ``text_fixed``, ``text_fine``.
     """
@@ -74,9 +75,10 @@ class FixText(CleaningStep):
 
     def clean(self, doc: Document, settings: CleaningSection) -> None:
         """Repair one pair in place."""
-        answer, query = doc.text, doc.metadata.get("query")
-        doc.text = fix_text(answer)
-        if query is not None:
-            doc.metadata["query"] = fix_text(query)
-        changed = doc.text != answer or doc.metadata.get("query") != query
+        answer, doc.text = doc.text, fix_text(doc.text)
+        changed = doc.text != answer
+        for key in ("query", GIVEN_THINKING):
+            if (text := doc.metadata.get(key)) is not None:
+                doc.metadata[key] = fix_text(text)
+                changed |= doc.metadata[key] != text
         self.count("text_fixed" if changed else "text_fine")

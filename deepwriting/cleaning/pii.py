@@ -1,4 +1,4 @@
-"""Personal data in query and answer, replaced by placeholders that read like words.
+"""Personal data in query, answer and a given thinking, replaced by placeholders that read like words.
 
 ======  ===================================  ============  =============================================================
 kind    placeholder                          in Chinese    what stays
@@ -29,6 +29,7 @@ from datatrove.data import Document
 from deepwriting.cleaning.phones import phone_numbers
 from deepwriting.cleaning.step import CleaningStep
 from deepwriting.cleaning.words import has_digit
+from deepwriting.schema import GIVEN_THINKING
 from deepwriting.sections.cleaning import CleaningSection
 
 #: Kind -> placeholder, in the order in which the kinds are looked for.
@@ -215,7 +216,7 @@ _OF_NUMBERS = ("card", "phone")
 
 
 class MaskPersonalData(CleaningStep):
-    """Replaces personal data in query and answer.
+    """Replaces personal data in query and answer, and in the thinking that came with them.
 
     Writes ``pii_masked``, the number of replacements, and the numbers by kind as ``pii_masked`` in the provenance of a
     pair that has any. Counters: ``pii_EMAIL`` and so on for replacements, ``pii_rows`` and ``pii_none`` for pairs.
@@ -227,9 +228,10 @@ class MaskPersonalData(CleaningStep):
     def clean(self, doc: Document, settings: CleaningSection) -> None:
         """Mask one pair in place."""
         doc.text, counts = mask(doc.text, settings.pii_kinds)
-        if query := doc.metadata.get("query"):
-            doc.metadata["query"], more = mask(query, settings.pii_kinds)
-            counts += more
+        for key in ("query", GIVEN_THINKING):
+            if text := doc.metadata.get(key):
+                doc.metadata[key], more = mask(text, settings.pii_kinds)
+                counts += more
         doc.metadata["pii_masked"] = counts.total()
         if not counts:
             self.count("pii_none")

@@ -84,3 +84,11 @@ def test_query_and_answer_are_repaired_and_a_missing_query_stays_missing(cleaned
     assert (doc.text, doc.metadata["query"]) == ("It wasn’t.", "Don’t.")
     assert cleaned(FixText, "It wasnâ€™t.", None).metadata["query"] is None
     assert cleaned(FixText, "It wasnâ€™t.", fix_text=False).text == "It wasnâ€™t."
+
+
+def test_a_thinking_that_came_with_the_pair_is_repaired() -> None:
+    step = FixText()
+    metadata = {"query": "Write it.", "given_thinking": "It wasnâ€™t there. "}
+    (doc,) = step.run([Document(text="Fine.", id="own/1", metadata=metadata)])
+    assert doc.metadata["given_thinking"] == "It wasn’t there. "
+    assert step.stats.stats["text_fixed"].total == 1
