@@ -29,7 +29,8 @@ def shard_lines(file: Path, raw: BinaryIO | None = None) -> Iterator[bytes]:
         raw: the open file, for who wants to see how far it has been read.
 
     Raises:
-        DamagedStageError: if the file cannot be read, is cut off or is no gzip file, after the whole lines before.
+        DamagedStageError: if the file cannot be read, is cut off or is no gzip file. Lines before the damage have been
+            given out by then, but for those that were decompressed together with it.
     """
     from isal import igzip, isal_zlib
 
