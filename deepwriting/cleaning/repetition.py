@@ -24,7 +24,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 
-import numpy as np
 from datatrove.data import Document
 from datatrove.pipeline.filters.gopher_repetition_filter import (
     find_all_duplicate,
@@ -32,7 +31,6 @@ from datatrove.pipeline.filters.gopher_repetition_filter import (
     find_top_duplicate,
     get_n_grams,
 )
-from numpy.typing import NDArray
 
 from deepwriting.cleaning.step import CleaningStep
 from deepwriting.cleaning.words import has_cjk, words_of
@@ -50,9 +48,6 @@ CHARACTERS_A_WORD = 1.6
 MIN_LINE_CHARS, MIN_LINE_CHARS_CHINESE = 20, 8
 #: Shortest text whose phrases are counted (words), and fewest lines or paragraphs of which a share is taken.
 MIN_WORDS, MIN_PARTS = 50, 4
-
-#: Multiplies a hash before the next word is added (the prime of FNV-1a; any large odd number serves).
-_FACTOR = np.uint64(0x100000001B3)
 
 _CHINESE = re.compile(f"[{CJK}]")
 _PARAGRAPHS = re.compile(r"\n\s*\n")
@@ -152,8 +147,7 @@ class RepeatBounds:
     """Upper bounds of Gopher's measures of phrases, found in steps from the cheapest on.
 
     A phrase occurs no more often than its rarest word, nor than the most frequent pair of words: that lets most texts
-    through. Where phrases are hashed, two with the same hash would only raise the bound, and send the text to the
-    measure itself.
+    through.
 
     Args:
         words: the units of a text.
@@ -201,30 +195,24 @@ class RepeatBounds:
         A longer phrase said before consists of such phrases only, so this bounds the measure for every longer one.
         """
         words, (pairs, counts) = self._words, self._pairs
-        # A phrase that recurs is a row of pairs that recur.
-        if b"\1" * (n - 1) not in bytes(map((1).__lt__, map(counts.__getitem__, pairs))):
-            return 0
-        numbers: dict[str, int] = {}
-        ids = np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.uint64)
-        hashes = _hashes(ids, n)
-        repeated = np.ones(len(hashes), dtype=bool)
-        repeated[np.unique(hashes, return_index=True)[1]] = False
-        covered = np.zeros(len(ids), dtype=bool)
-        for start in range(n):
-            covered[start : start + len(hashes)] |= repeated
-        return int(np.fromiter(map(len, words), dtype=np.int64, count=len(words))[covered].sum())
+        # A phrase that recurs is a row of pairs that recur, wherever it stands.
+        recur, row = bytes(map((1).__lt__, map(counts.__getitem__, pairs))), b"\1" * (n - 1)
+        seen: set[str] = set()
+        characters = end = 0
+        at = recur.find(row)
+        while at >= 0:
+            phrase = " ".join(words[at : at + n])
+            if phrase in seen:
+                characters += sum(map(len, words[max(at, end) : at + n]))
+                end = at + n
+            seen.add(phrase)
+            at = recur.find(row, at + 1)
+        return characters
 
 
 def _phrases(words: list[str], n: int) -> Iterator[str]:
     # Strings: as many tuples as a text has words would have Python look for garbage at each text.
     return map(" ".join, zip(*(words[start:] for start in range(n)), strict=False))
-
-
-def _hashes(ids: NDArray[np.uint64], n: int) -> NDArray[np.uint64]:
-    hashes = ids[: len(ids) - n + 1]
-    for start in range(1, n):
-        hashes = hashes * _FACTOR + ids[start : len(ids) - n + 1 + start]
-    return hashes
 
 
 class Repetition(CleaningStep):
