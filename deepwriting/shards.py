@@ -34,13 +34,15 @@ def shard_lines(file: Path, raw: BinaryIO | None = None) -> Iterator[bytes]:
     """
     from isal import igzip, isal_zlib
 
+    # The package's own types call its error an instance.
+    damage: Any = (EOFError, igzip.BadGzipFile, isal_zlib.error, zlib.error)
     number = 0
     try:
         with igzip.open(raw or file, "rb") as lines:
             for line in lines:
                 number += 1
                 yield line
-    except (EOFError, igzip.BadGzipFile, isal_zlib.error, zlib.error) as error:
+    except damage as error:
         raise DamagedStageError(f"{file} is damaged after line {number} ({error})") from error
     except OSError as error:
         raise DamagedStageError(f"{file} cannot be read: {error}") from error
