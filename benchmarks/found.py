@@ -11,12 +11,16 @@ import orjson
 
 from deepwriting.rundir import RunFolder
 from deepwriting.schema import REJECT
+from deepwriting.sections.dedupe import DedupeSection
 from deepwriting.stages.rows import stage_documents
 
 #: Rows that duplicate another one of their source.
 DUPLICATES = ("exact_duplicate", "same_answer", "near_duplicate, 0.8 or more", "near_duplicate, below 0.8")
 #: Near-duplicates count apart from this similarity on, the default of ``dedupe.answer_similarity``.
 ALIKE = 0.8
+#: Answers that a query keeps by default; a request that comes with more loses the others.
+ANSWERS: int = DedupeSection.model_fields["max_answers_per_query"].default
+_TOO_MANY = ("dedupe", "enough_answers")
 #: Personal data, by the kinds that are planted.
 PERSONAL = ("email", "phone", "ip", "card", "handle")
 #: What no repaired text holds.
@@ -77,6 +81,7 @@ def found(run: RunFolder, truth: Path) -> list[dict[str, Any]]:
         if key in planted and planted[key]["kind"] in (*PERSONAL, "mojibake")
     }
     table = [_duplicates(kind, planted, rejected, reasons) for kind in DUPLICATES]
+    table.append(_near_queries(planted, rejected))
     for kind in (*REJECTED, *PERSONAL, "mojibake"):
         keys = [key for key, row in planted.items() if row["kind"] == kind]
         if not keys:
@@ -88,6 +93,21 @@ def found(run: RunFolder, truth: Path) -> list[dict[str, Any]]:
             there = sum(key in texts for key in keys)
             table.append(_line(kind, len(keys), there, len(gone), None, ""))
     return table
+
+
+def _near_queries(planted: dict[Key, dict[str, Any]], rejected: dict[Key, tuple[str, str]]) -> dict[str, Any]:
+    """Of rows that ask for nearly the same, those beyond the answers that a query may have have to go, whichever."""
+    groups: dict[Key, list[Key]] = {}
+    for key, row in planted.items():
+        if row["kind"] == "near_query" and row["similarity"] >= ALIKE:
+            groups.setdefault((key[0], row["of"]), []).append(key)
+    could = hit = 0
+    for keys in groups.values():
+        judged = [key for key in keys if rejected.get(key, _TOO_MANY) == _TOO_MANY]
+        due = max(0, len(judged) - ANSWERS)
+        could += due
+        hit += min(due, sum(key in rejected for key in judged))
+    return _line("near_query", sum(map(len, groups.values())), could, hit, None, f"beyond {ANSWERS} of a query")
 
 
 def _rows(run: RunFolder, stage: str, folder: str) -> Iterator[tuple[Key, dict[str, Any]]]:

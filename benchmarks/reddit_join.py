@@ -238,14 +238,10 @@ def write_dumps(folder: Path, rows: Rows) -> None:
             }) + b"\n")  # fmt: skip
 
 
-def read(folder: Path, keep: int | None, tasks: int, *, parse_all: bool) -> dict[str, Any]:
+def read(folder: Path, keep: int | None, tasks: int) -> dict[str, Any]:
     """The whole reader as the first of several tasks, in this process."""
     from common import peak_mb, reset_peak, status_mb
 
-    if parse_all:
-        from deepwriting.sources import reddit_dump
-
-        reddit_dump._id_in_line = lambda line, column: None  # type: ignore[assignment]
     reader = WritingPromptsDump(str(folder), name="wp", license="L", max_stories_per_prompt=keep)
     reset_peak()
     before, began, worked = status_mb("VmRSS"), time.perf_counter(), time.process_time()
@@ -254,7 +250,7 @@ def read(folder: Path, keep: int | None, tasks: int, *, parse_all: bool) -> dict
         rejects += is_rejected(doc.metadata)
         pairs += not is_rejected(doc.metadata)
     return {
-        "best of a prompt": keep, "tasks": tasks, "other tasks' lines": "parsed" if parse_all else "passed over",
+        "best of a prompt": keep, "tasks": tasks,
         "seconds": time.perf_counter() - began, "CPU s": time.process_time() - worked, "pairs": pairs,
         "rejects": rejects, "added MB": peak_mb() - before,
     }  # fmt: skip
@@ -282,11 +278,7 @@ def main() -> None:
     rows = Rows(options.submissions, options.comments, options.words, scattered=options.scattered)
     if options.child:
         what, *arguments = json.loads(options.child)
-        found = (
-            join(arguments[0], rows)
-            if what == "join"
-            else read(Path(arguments[0]), *arguments[1:3], parse_all=arguments[3])
-        )
+        found = join(arguments[0], rows) if what == "join" else read(Path(arguments[0]), *arguments[1:])
         print(json.dumps(found))
         return
     from common import print_table
@@ -300,7 +292,7 @@ def main() -> None:
     if "reader" in options.parts:
         with tempfile.TemporaryDirectory() as name:
             write_dumps(Path(name), rows)
-            jobs = [(None, 1, False), (KEEP, 1, False), (KEEP, 4, False), (KEEP, 4, True)]
+            jobs = [(None, 1), (KEEP, 1), (KEEP, 4)]
             reads = [in_process("read", name, *job) for job in jobs]
         lines = options.submissions + options.comments
         print_table(

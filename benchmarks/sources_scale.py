@@ -8,6 +8,9 @@ the ordinary ``run_recipe``, each in a process of its own. Printed are time, row
 whole process tree; then, against the truth about what was planted, how much of it was found (recall) and how much of
 what was rejected for it had been planted (precision); then how time and memory grew.
 
+Books are not among the rows of a run, since their queries need a language model: what is measured is how passages are
+read, cut and cleaned, up to where their queries would be written.
+
 Side by side on plain pairs, one process each: our source and dedupe stages, datatrove's stock steps for the same work
 (``--stock-python``: an interpreter with datatrove, spacy, ftfy), and data-juicer (``--peer-python``).
 """
@@ -20,6 +23,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +37,14 @@ from synthetic.dirt import Dirt
 from synthetic.text import Texts
 from synthetic.write import benchmark_texts, write_sources
 
+from deepwriting.cleaning import cleaning_steps
 from deepwriting.pipeline import run_recipe
 from deepwriting.recipe import Recipe, load_recipe
 from deepwriting.rundir import RunFolder
+from deepwriting.schema import is_rejected
+from deepwriting.sections.cleaning import CleaningSection
+from deepwriting.sources import GutenbergBook
+from deepwriting.stages.writer import WriteShard
 
 HERE = Path(__file__).resolve().parent
 STAGES = ("source", "dedupe", "select")
@@ -126,9 +135,41 @@ def measure(size: int, root: Path, options: argparse.Namespace) -> list[dict[str
     if "dedupe" in stages:
         print()
         print_table(found(RunFolder(run), folder / "truth.jsonl"), {"recall, %": ".1f", "precision, %": ".1f"})
+    if "books" in options.only:
+        print("\nbooks, without their queries")
+        told = measure_books(size, root)
+        print_table([told], {"MB": ".1f", "seconds": ".1f", "passages/s": ",.0f", "MB/s": ".1f", "peak MB": ",.0f"})
     if not options.keep:
-        shutil.rmtree(run)
+        shutil.rmtree(run, ignore_errors=True)
     return [{"size": size, **row} for row in shown]
+
+
+def books_child(folder: Path, to: Path) -> None:
+    """Read, cut and clean books in this process; print what it took as JSON."""
+    steps = [
+        GutenbergBook(str(folder), name="books", license="CC0-1.0"),
+        *cleaning_steps({"books": CleaningSection.model_validate({})}),
+        WriteShard(str(to)),
+    ]
+    began, passages, rejected, stream = time.perf_counter(), 0, 0, None
+    for step in steps:
+        stream = step.run(stream)
+    for doc in stream:
+        passages += 1
+        rejected += is_rejected(doc.metadata)
+    print(json.dumps({"passages": passages, "rejected": rejected, "seconds": time.perf_counter() - began}))
+
+
+def measure_books(size: int, root: Path) -> dict[str, Any]:
+    """The books of one size, one task."""
+    books = root / f"rows{size}" / "books"
+    megabytes = sum(file.stat().st_size for file in books.iterdir()) / 2**20
+    used = watched([sys.executable, __file__, "--books", str(books), str(root / f"books{size}")], cwd=HERE)
+    told = json.loads(used.output.splitlines()[-1])
+    return {
+        "books": len(list(books.iterdir())), "MB": megabytes, **told, "passages/s": told["passages"] / told["seconds"],
+        "MB/s": megabytes / told["seconds"], "peak MB": used.peak_mb,
+    }  # fmt: skip
 
 
 def growth(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -210,8 +251,8 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000], help="rows over all sources")
-    parser.add_argument("--only", nargs="+", default=[*STAGES, "side"], choices=[*STAGES, "side"], metavar="PART",
-                        help="source, dedupe, select, side")  # fmt: skip
+    parts = (*STAGES, "books", "side")
+    parser.add_argument("--only", nargs="+", default=list(parts), choices=parts, metavar="PART", help=", ".join(parts))
     parser.add_argument("--benchmarks", type=Path, help="folder with benchmark files (*.jsonl) to plant and to find")
     parser.add_argument("--tasks", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
@@ -222,7 +263,11 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for everything; it must not exist [a temporary one]")
     parser.add_argument("--child", nargs=3, metavar=("RECIPE", "FOLDER", "STAGE"), help=argparse.SUPPRESS)
     parser.add_argument("--write", nargs=4, metavar=("FOLDER", "ROWS", "BENCHMARKS", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument("--books", nargs=2, type=Path, metavar=("BOOKS", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.books:
+        books_child(*options.books)
+        return
     if options.child:
         child(Path(options.child[0]), Path(options.child[1]), options.child[2])
         return

@@ -8,10 +8,8 @@ hashes, 200 new rows among 20,000 would lie in as many pieces: nearly all of the
 
 from __future__ import annotations
 
-import gzip
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,7 +21,8 @@ import orjson
 import zstandard
 
 from deepwriting.builders.tables import document_row_id
-from deepwriting.errors import BuildError, SchemaError
+from deepwriting.errors import BuildError, DamagedStageError, SchemaError
+from deepwriting.shards import shard_lines
 
 #: File names of shards inside a stage's folder. Sub-folders are not searched: ``rejects/`` lies in one.
 SHARD_PATTERN = "*.jsonl.gz"
@@ -72,20 +71,19 @@ def read_shard(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         BuildError: if the file is damaged or a line is not a document; the message names the line.
     """
-    number = 0
     try:
-        with gzip.open(path, "rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
+        for number, line in enumerate(shard_lines(path), start=1):
+            if not line.strip():
+                continue
+            try:
                 document = orjson.loads(line)
-                if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
-                    raise BuildError(f"{path}, line {number}: not a document with text, id and metadata")
-                yield document
-    except orjson.JSONDecodeError as error:
-        raise BuildError(f"{path}, line {number}: not valid JSON ({error})") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BuildError(f"{path}: damaged gzip file after line {number} ({error})") from error
+            except orjson.JSONDecodeError as error:
+                raise BuildError(f"{path}, line {number}: not valid JSON ({error})") from error
+            if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict):
+                raise BuildError(f"{path}, line {number}: not a document with text, id and metadata")
+            yield document
+    except DamagedStageError as error:
+        raise BuildError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@
     │   ├── StageMissingError                       an earlier stage has not finished
     │   ├── CountsError                             rows in != rows out + rejects
     │   ├── DamagedStageError                       a file of a stage is missing or cannot be read
+    │   ├── DiskFullError                           no room is left for what a run writes
     │   ├── JournalError                            a journal that belongs to another configuration
     │   ├── RunLockedError                          another process works on the same run
     │   ├── StageOrderError                         stages asked for in an impossible order
@@ -71,6 +72,10 @@ class CountsError(RunError):
 
 class DamagedStageError(RunError):
     """A file that a stage has left is missing, damaged, or holds other rows than the stage counted."""
+
+
+class DiskFullError(RunError):
+    """No room is left on a disk that a run writes to; nothing that was finished is lost."""
 
 
 class JournalError(RunError):

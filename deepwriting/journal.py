@@ -49,7 +49,7 @@ class JournalFile:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._end = self._replay(settings, belongs, noted) if path.exists() else 0
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
         self._file.truncate(self._end)
         self._reader = path.open("rb")
         if self._end == 0:
@@ -83,10 +83,18 @@ class JournalFile:
 
         Returns:
             Offset and length of its line (bytes).
+
+        Raises:
+            OSError: if it cannot be written, for example on a full disk; then no part of it is left.
         """
         line = orjson.dumps(event) + b"\n"
-        self._file.write(line)
-        self._file.flush()
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError:
+            self._file.truncate(self._end)
+            raise
         at = self._end
         self._end += len(line)
         return at, len(line)

@@ -6,8 +6,11 @@ other settings → refused, unless it is to be redone.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 from deepwriting.errors import (
     CountsError,
+    DiskFullError,
     NotFoundError,
     RunError,
     SourceError,
@@ -172,20 +176,25 @@ def run_recipe(
 
     Raises:
         NotFoundError: if there is no stage of a given name.
-        RunError: if the run cannot go on; see its subclasses.
-        SourceError: if a source cannot be read.
+        RunError: if the run cannot go on, for example on a full disk; see its subclasses.
+        SourceError: if a source cannot be read, or before all work if a benchmark is not there.
         EngineError: if a model cannot be loaded.
     """
     watcher = watcher or Watcher()
     run = RunFolder(folder)
     records = []
-    with run.locked():
+    with _room_on(folder), run.locked():
         planned = plan(recipe, run, until=until, start=start, redo=redo)
+        for item in planned:
+            if item.action != "skip":
+                item.stage.check(recipe)
         if redo is not None:
             # From the end: interrupted here, no stage is left without the one it was made from.
             for name in reversed(STAGE_NAMES[STAGE_NAMES.index(redo) :]):
                 run.stage(name).remove()
-        (folder / "recipe.yaml").write_text(recipe_text, encoding="utf-8")
+        scratch = folder / ".recipe.yaml"
+        scratch.write_text(recipe_text, encoding="utf-8")
+        os.replace(scratch, folder / "recipe.yaml")
         for item in planned:
             if item.action == "skip":
                 record = run.stage(item.stage.name).record()
@@ -195,6 +204,20 @@ def run_recipe(
             watcher.stage_finished(item, record)
             records.append(record)
     return records
+
+
+#: What the operating system says where no room is left: on the disk, for this user, or for this file.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextlib.contextmanager
+def _room_on(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise DiskFullError(f"{error.filename or folder} cannot be written: {error.strerror or error}") from error
 
 
 def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:

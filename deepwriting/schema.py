@@ -11,7 +11,7 @@ or use the functions below.
 
 A pair from an existing release brings its thinking along, from which the search starts (``search.given_thinking``):
 
-    Document.metadata["given_thinking"]            the thinking z as the release has it
+    Document.metadata["given_thinking"]            the thinking z as the release has it, cleaned
     Document.metadata["given_generator"]           model that wrote it, if the release tells; absent otherwise
     Document.metadata["given_generator_revision"]  that model's revision, likewise
 """

@@ -248,3 +248,44 @@ def test_a_limit_counts_bad_records_too(tmp_path: Path, write_lines: Write) -> N
     path = write_lines(tmp_path / "in.jsonl", b"bad", pair(1), pair(2))
     source, _ = run(tmp_path, path, limit=2)
     assert (source.counts.rows_in, source.counts.rows_out) == (2, 1)
+
+
+def test_a_file_that_disappears_stops_the_run_and_the_next_one_goes_on(tmp_path: Path, write_lines: Write) -> None:
+    write_lines(tmp_path / "in" / "a.jsonl", pair(1), b"bad", pair(2))
+    elsewhere = write_lines(tmp_path / "b.jsonl", pair(3))
+    # Listed like a file, and gone when it is opened.
+    (tmp_path / "in" / "b.jsonl").symlink_to(elsewhere)
+    moved = elsewhere.rename(tmp_path / "moved.jsonl")
+    message = stopped(tmp_path, tmp_path / "in", tasks=2)
+    assert message.startswith("source file 'b.jsonl' cannot be read: ")
+    shard = RunFolder(tmp_path / "run").stage("source").shards / "00000.jsonl.gz"
+    written = shard.stat().st_mtime_ns
+    moved.rename(elsewhere)
+    source, _ = run(tmp_path, tmp_path / "in", tasks=2)
+    assert (source.counts.rows_in, source.counts.reasons) == (4, {"malformed_json": 1})
+    assert kept(tmp_path) == ["n1", "n2", "n3"]
+    assert shard.stat().st_mtime_ns == written, "what was read is not read again"
+
+
+def test_a_shard_that_disappears_is_noticed_and_no_row_is_lost_in_silence(tmp_path: Path, write_lines: Write) -> None:
+    for number in (1, 2):
+        write_lines(tmp_path / "in" / f"{number}.jsonl", pair(number))
+    run(tmp_path, tmp_path / "in", until="source", tasks=2)
+    shard = RunFolder(tmp_path / "run").stage("source").shards / "00001.jsonl.gz"
+    moved = shard.rename(tmp_path / "moved")
+    assert stopped(tmp_path, tmp_path / "in", tasks=2) == (
+        "stage 'dedupe' got 2 rows (and made 0 more), but 1 went on and 0 were rejected"
+    )
+    moved.rename(shard)
+    assert run(tmp_path, tmp_path / "in", tasks=2)[1].counts.rows_out == 2
+
+
+def test_a_shard_that_is_damaged_stops_the_stage_behind_it(tmp_path: Path, write_lines: Write) -> None:
+    path = write_lines(tmp_path / "in.jsonl", *map(pair, range(50)))
+    run(tmp_path, path, until="source")
+    shard = RunFolder(tmp_path / "run").stage("source").shards / "00000.jsonl.gz"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:-20])
+    assert f"{shard} is damaged after line" in stopped(tmp_path, path)
+    shard.write_bytes(whole)
+    assert run(tmp_path, path)[1].counts.rows_out == 50

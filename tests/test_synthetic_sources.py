@@ -92,6 +92,22 @@ def test_the_truth_is_true(docs: dict[str, list[Any]], written: Path) -> None:
     assert {"exact_duplicate", "near_duplicate", "same_answer", "refusal", "repetition", "mojibake"} <= kinds.keys()
 
 
+def test_rows_that_ask_for_nearly_the_same_are_planted_in_groups(write: Any, written: Path) -> None:
+    groups = Counter((key[0], row["of"]) for key, row in truth(written).items() if row["kind"] == "near_query")
+    assert groups, "none planted"
+    assert max(groups.values()) <= 6
+    from synthetic.dirt import Dirt  # type: ignore[import-not-found]
+    from synthetic.text import Texts  # type: ignore[import-not-found]
+
+    for language in ("English", "Chinese"):
+        dirt = Dirt(Texts(1, 2_000), "x", chinese=1.0 if language == "Chinese" else 0.0)
+        rows = [row for number in range(4_000) if (row := dirt.row(str(number))).kind == "near_query"]
+        assert len({row.query for row in rows[:6]}) > 1
+        assert {row.fact["of"] for row in rows[:6]} == {rows[0].id}
+        assert rows[6].fact["of"] == rows[6].id
+        assert sum(row.fact["similarity"] >= 0.8 for row in rows) > 0.9 * len(rows)
+
+
 def test_different_texts_are_different(docs: dict[str, list[Any]], written: Path) -> None:
     planted = truth(written)
     texts = [

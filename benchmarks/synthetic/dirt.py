@@ -17,7 +17,7 @@ RATES: dict[str, float] = {
     "exact_duplicate": 0.02,     # the same query and answer again
     "same_answer": 0.01,         # the same answer to another query
     "near_duplicate": 0.03,      # up to 15 % of an answer's words changed, scattered or in one passage
-    "near_query": 0.01,          # one word of a query changed, another answer
+    "near_query": 0.01,          # one query, each time with another word changed, and another answer each time
     "email": 0.004, "phone": 0.004, "ip": 0.004, "card": 0.004, "handle": 0.004,
     "mojibake": 0.01,
     "repetition": 0.01,
@@ -28,6 +28,10 @@ RATES: dict[str, float] = {
 }  # fmt: skip
 #: Rows that may be duplicated: those before the last few thousand are forgotten, so that memory stays flat.
 RECENT = 5_000
+#: Rows in a row that ask for nearly the same: two more than ``dedupe.max_answers_per_query`` keeps.
+ASKED = 6
+#: Words (Chinese characters) of the shingles by which queries are compared.
+QUERY_SHINGLE = 3
 #: Longest part of a benchmark's query that is planted (characters).
 _MAX_PLANTED = 1_500
 _FIRST = ("anna", "jonas", "mira", "tobias", "lena", "oskar", "ines", "pavel", "ruth", "simon")
@@ -83,6 +87,8 @@ class Dirt:
         self.benchmark = benchmark
         self.chinese = chinese
         self.recent: deque[Row] = deque(maxlen=RECENT)
+        #: The query being asked again, by language: its first row, itself, and how many rows are still to come.
+        self.asked: dict[str, tuple[str, str, int]] = {}
         rates = {kind: rate for kind, rate in RATES.items() if kind != "contamination" or benchmark}
         self.kinds, self.weights = [*rates, ""], [*rates.values(), 1 - sum(rates.values())]
 
@@ -107,7 +113,7 @@ class Dirt:
 
     def _plant(self, row: Row) -> None:
         rng = self.rng
-        if row.kind in ("exact_duplicate", "same_answer", "near_duplicate", "near_query"):
+        if row.kind in ("exact_duplicate", "same_answer", "near_duplicate"):
             if not self.recent:
                 row.kind = ""
                 return
@@ -117,12 +123,12 @@ class Dirt:
                 row.query, row.answer, row.thread = first.query, first.answer, first.thread
             elif row.kind == "same_answer":
                 row.answer = first.answer
-            elif row.kind == "near_duplicate":
+            else:
                 change = self.texts.changed if rng.random() < 0.5 else self.texts.reworked
                 row.answer = change(first.answer, rng.uniform(0.005, 0.15))
                 row.fact["similarity"] = round(similarity(first.answer, row.answer), 3)
-            else:
-                row.query = self.texts.changed(first.query, 1e-9)
+        elif row.kind == "near_query":
+            self._ask_again(row)
         elif row.kind in _PII:
             row.fact = {"value": _personal(row.kind, rng)}
             row.answer += "\n\n" + _PII[row.kind].format(row.fact["value"])
@@ -150,6 +156,16 @@ class Dirt:
                 "in a longer request": lambda: f"I was asked for this and have no time. {text} Make it sound like me.",
                 "few words changed": lambda: self.texts.changed(text, 0.05),
             }[way]()
+
+    def _ask_again(self, row: Row) -> None:
+        first, query, left = self.asked.get(row.language, ("", "", 0))
+        if left:
+            row.query = self.texts.changed(query, 1e-9)
+        else:
+            first, left = row.id, ASKED
+            row.query = query = self.texts.detailed(row.language)
+        self.asked[row.language] = first, query, left - 1
+        row.fact = {"of": first, "similarity": round(similarity(query, row.query, QUERY_SHINGLE), 3)}
 
 
 def _personal(kind: str, rng: random.Random) -> str:

@@ -73,10 +73,10 @@ class Filled:
         return parts[0] + "".join(self.rng.choice(nouns if p[0] == "n" else verbs) + p[2:] for p in parts[1:])
 
 
-def similarity(first: str, second: str) -> float:
-    """Jaccard similarity of two texts' shingles of five words (or Chinese characters)."""
+def similarity(first: str, second: str, size: int = 5) -> float:
+    """Jaccard similarity of two texts' shingles of ``size`` words (or Chinese characters)."""
     one, other = (
-        set(zip(*(found[start:] for start in range(5)), strict=False)) for found in (units(first), units(second))
+        set(zip(*(found[start:] for start in range(size)), strict=False)) for found in (units(first), units(second))
     )
     return len(one & other) / max(1, len(one | other))
 
@@ -139,6 +139,11 @@ class Texts:
         topic = self.fill.english(rng.choice(words.TOPICS))
         form = rng.choice(words.REQUESTS).replace("{length}", rng.choice(words.LENGTHS))
         return form.replace("{topic}", topic[0].lower() + topic[1:])
+
+    def detailed(self, language: str = "English") -> str:
+        """A request that goes into details, so that another word in it leaves it nearly the same."""
+        sentences, joiner = (self.chinese, "") if language == "Chinese" else (self.english, " ")
+        return joiner.join([self.request(language), *self.rng.choices(sentences, k=3)])
 
     def other_request(self) -> str:
         """What people ask that asks for no text."""

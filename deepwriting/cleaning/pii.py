@@ -1,4 +1,4 @@
-"""Personal data in query and answer, replaced by placeholders that read like words.
+"""Personal data in query, answer and a given thinking, replaced by placeholders that read like words.
 
 ======  ===================================  ============  =============================================================
 kind    placeholder                          in Chinese    what stays
@@ -28,6 +28,8 @@ from datatrove.data import Document
 
 from deepwriting.cleaning.phones import phone_numbers
 from deepwriting.cleaning.step import CleaningStep
+from deepwriting.cleaning.words import has_digit
+from deepwriting.schema import GIVEN_THINKING
 from deepwriting.sections.cleaning import CleaningSection
 
 #: Kind -> placeholder, in the order in which the kinds are looked for.
@@ -96,7 +98,7 @@ def mask(text: str, kinds: Collection[str] = KINDS) -> tuple[str, Counter[str]]:
         The text, and how many pieces of each kind were replaced.
     """
     counts: Counter[str] = Counter()
-    numbers = _NUMBER.search(text) is not None
+    numbers = has_digit(text) and _NUMBER.search(text) is not None
     for kind, finder in _FINDERS.items():
         if kind in kinds and (numbers or kind not in _OF_NUMBERS):
             text = _replaced(text, kind, finder(text), counts)
@@ -136,7 +138,7 @@ def _emails(text: str) -> list[tuple[int, int]]:
 
 def _addresses(text: str) -> list[tuple[int, int]]:
     spans = []
-    if _DOTTED.search(text):
+    if has_digit(text) and _DOTTED.search(text):
         replacer = _datatrove().ip_replacer
         for match in replacer.regex.finditer(text):
             start, end = match.span()
@@ -214,7 +216,7 @@ _OF_NUMBERS = ("card", "phone")
 
 
 class MaskPersonalData(CleaningStep):
-    """Replaces personal data in query and answer.
+    """Replaces personal data in query and answer, and in the thinking that came with them.
 
     Writes ``pii_masked``, the number of replacements, and the numbers by kind as ``pii_masked`` in the provenance of a
     pair that has any. Counters: ``pii_EMAIL`` and so on for replacements, ``pii_rows`` and ``pii_none`` for pairs.
@@ -226,9 +228,10 @@ class MaskPersonalData(CleaningStep):
     def clean(self, doc: Document, settings: CleaningSection) -> None:
         """Mask one pair in place."""
         doc.text, counts = mask(doc.text, settings.pii_kinds)
-        if query := doc.metadata.get("query"):
-            doc.metadata["query"], more = mask(query, settings.pii_kinds)
-            counts += more
+        for key in ("query", GIVEN_THINKING):
+            if text := doc.metadata.get(key):
+                doc.metadata[key], more = mask(text, settings.pii_kinds)
+                counts += more
         doc.metadata["pii_masked"] = counts.total()
         if not counts:
             self.count("pii_none")

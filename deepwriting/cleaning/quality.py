@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from datatrove.data import Document
 
 from deepwriting.cleaning.step import CleaningStep
-from deepwriting.cleaning.words import words_of
+from deepwriting.cleaning.words import has_digit, words_of
 from deepwriting.sections.cleaning import CleaningSection
 from deepwriting.steps import reject
 
@@ -28,7 +28,8 @@ from deepwriting.steps import reject
 MIN_LINES = 4
 #: Signs that begin an item of a list. No dash: it opens direct speech in many traditions.
 BULLETS = ("•", "-", "*", "·")
-_DIGIT = re.compile(r"\d")
+#: What ``str.split`` takes for white space in ASCII.
+_ASCII_SPACE = bytes(code for code in range(128) if chr(code).isspace())
 #: "……", the ellipsis of Chinese, is one.
 _ELLIPSIS = re.compile(r"…+|\.{3,}")
 
@@ -50,18 +51,25 @@ def shape_problem(text: str, words: Sequence[str], settings: CleaningSection) ->
         words: its units.
         settings: the thresholds.
     """
-    numbers = [word for word in words if word[0].isdigit()] if _DIGIT.search(text) else []
-    letters = len("".join(words)) - len("".join(numbers))
-    visible = len("".join(text.split()))
+    numbers = [word for word in words if word[0].isdigit()] if has_digit(text) else []
+    joined = "".join(words)
+    letters = len(joined) - len("".join(numbers))
+    visible = _visible(text)
     if letters < settings.min_letters * visible:
         return "few_letters", f"{letters / visible:.2f} of the characters are letters; {settings.min_letters} is needed"
     # A Chinese character has no length.
-    if 2 * sum(map(str.isascii, words)) > len(words) > len(numbers):
+    latin = len(words) if joined.isascii() else sum(map(str.isascii, words))
+    if 2 * latin > len(words) > len(numbers):
         mean = letters / (len(words) - len(numbers))
         if not settings.min_word_length <= mean <= settings.max_word_length:
             allowed = f"{settings.min_word_length} to {settings.max_word_length}"
             return "odd_word_length", f"words have {mean:.1f} letters on average; {allowed} is allowed"
     return symbol_problem(text, len(words), settings) or line_problem(text, settings)
+
+
+def _visible(text: str) -> int:
+    """Number of characters that are no white space."""
+    return len(text.encode().translate(None, _ASCII_SPACE)) if text.isascii() else len("".join(text.split()))
 
 
 def symbol_problem(text: str, words: int, settings: CleaningSection) -> tuple[str, str] | None:

@@ -19,9 +19,11 @@ Calibrated on the bundled samples and on the cases of ``tests/cleaning/test_repe
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from operator import itemgetter
 
-import numpy as np
 from datatrove.data import Document
 from datatrove.pipeline.filters.gopher_repetition_filter import (
     find_all_duplicate,
@@ -29,7 +31,6 @@ from datatrove.pipeline.filters.gopher_repetition_filter import (
     find_top_duplicate,
     get_n_grams,
 )
-from numpy.typing import NDArray
 
 from deepwriting.cleaning.step import CleaningStep
 from deepwriting.cleaning.words import has_cjk, words_of
@@ -47,9 +48,6 @@ CHARACTERS_A_WORD = 1.6
 MIN_LINE_CHARS, MIN_LINE_CHARS_CHINESE = 20, 8
 #: Shortest text whose phrases are counted (words), and fewest lines or paragraphs of which a share is taken.
 MIN_WORDS, MIN_PARTS = 50, 4
-
-#: Multiplies a hash before the next word is added (the prime of FNV-1a; any large odd number serves).
-_FACTOR = np.uint64(0x100000001B3)
 
 _CHINESE = re.compile(f"[{CJK}]")
 _PARAGRAPHS = re.compile(r"\n\s*\n")
@@ -130,7 +128,7 @@ def phrase_problem(words: Sequence[str], chinese: bool, scale: float) -> tuple[s
     spaced = bounds.characters + len(listed) - 1
     for n, threshold in TOP_NGRAMS.items():
         size, allowed = round(n * factor), scale * threshold
-        if bounds.top(size) > allowed * spaced:
+        if bounds.top(size, allowed * spaced) > allowed * spaced:
             share = find_top_duplicate(get_n_grams(listed, size)) / spaced
             if share > allowed:
                 detail = f"one phrase of {size} words takes {share:.2f} of the text; {allowed:.2f} is allowed"
@@ -146,49 +144,75 @@ def phrase_problem(words: Sequence[str], chinese: bool, scale: float) -> tuple[s
 
 
 class RepeatBounds:
-    """Upper bounds of Gopher's measures of phrases, from hashes of the phrases.
+    """Upper bounds of Gopher's measures of phrases, found in steps from the cheapest on.
 
-    Two phrases with the same hash would only raise a bound, and send the text to the measure itself.
+    A phrase occurs no more often than its rarest word, nor than the most frequent pair of words: that lets most texts
+    through.
 
     Args:
         words: the units of a text.
     """
 
     def __init__(self, words: list[str]):
-        numbers: dict[str, int] = {}
-        self._ids = np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.uint64)
-        self._lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-        self._longest = int(self._lengths.max(initial=0))
-        self.characters = int(self._lengths.sum())
+        self._words = words
+        counts = Counter(words)
+        longest: dict[int, int] = {}
+        for count, length in set(zip(counts.values(), map(len, counts), strict=True)):
+            longest[count] = max(length, longest.get(count, 0))
+        #: How often words occur, and the longest that occurs so often.
+        self._longest = [*longest.items()]
+        self.characters = len("".join(words))
 
-    def _hashes(self, n: int) -> NDArray[np.uint64]:
-        hashes = self._ids[: len(self._ids) - n + 1]
-        for start in range(1, n):
-            hashes = hashes * _FACTOR + self._ids[start : len(self._ids) - n + 1 + start]
-        return hashes
+    def top(self, n: int, enough: float = 0.0) -> int:
+        """No less than the characters that the most frequent phrase of ``n`` words takes, spaces included.
 
-    def top(self, n: int) -> int:
-        """No less than the characters that the most frequent phrase of ``n`` words takes, spaces included."""
-        hashes = np.sort(self._hashes(n))
-        ends = np.concatenate(([-1], np.flatnonzero(hashes[1:] != hashes[:-1]), [len(hashes) - 1]))
-        often = (ends[1:] - ends[:-1]).max()
-        return int(often) * (n * (self._longest + 1) - 1)
+        Args:
+            n: words in a phrase; 2 or more, and no more than there are.
+            enough: a bound up to this one need not be made tighter.
+        """
+        if (bound := self._top(n, len(self._words))) <= enough or (bound := self._top(n, self._most_pairs)) <= enough:
+            return bound
+        phrase, count = max(Counter(_phrases(self._words, n)).items(), key=itemgetter(1))
+        return len(phrase) * count
+
+    def _top(self, n: int, most: int) -> int:
+        # A phrase that occurs k times consists of words that occur k times or more, and k is at most ``most``.
+        return max(min(count, most) * (n * (length + 1) - 1) for count, length in self._longest)
+
+    @cached_property
+    def _pairs(self) -> tuple[list[str], Counter[str]]:
+        pairs = list(_phrases(self._words, 2))
+        return pairs, Counter(pairs)
+
+    @property
+    def _most_pairs(self) -> int:
+        """How often the most frequent pair of words occurs: no longer phrase occurs more often."""
+        return max(self._pairs[1].values(), default=0)
 
     def duplicate(self, n: int) -> int:
         """The characters of all words that stand in some phrase of ``n`` words said before.
 
         A longer phrase said before consists of such phrases only, so this bounds the measure for every longer one.
         """
-        hashes = self._hashes(n)
-        first = np.unique(hashes, return_index=True)[1]
-        if len(first) == len(hashes):
-            return 0
-        repeated = np.ones(len(hashes), dtype=bool)
-        repeated[first] = False
-        covered = np.zeros(len(self._ids), dtype=bool)
-        for start in range(n):
-            covered[start : start + len(hashes)] |= repeated
-        return int(self._lengths[covered].sum())
+        words, (pairs, counts) = self._words, self._pairs
+        # A phrase that recurs is a row of pairs that recur, wherever it stands.
+        recur, row = bytes(map((1).__lt__, map(counts.__getitem__, pairs))), b"\1" * (n - 1)
+        seen: set[str] = set()
+        characters = end = 0
+        at = recur.find(row)
+        while at >= 0:
+            phrase = " ".join(words[at : at + n])
+            if phrase in seen:
+                characters += sum(map(len, words[max(at, end) : at + n]))
+                end = at + n
+            seen.add(phrase)
+            at = recur.find(row, at + 1)
+        return characters
+
+
+def _phrases(words: list[str], n: int) -> Iterator[str]:
+    # Strings: as many tuples as a text has words would have Python look for garbage at each text.
+    return map(" ".join, zip(*(words[start:] for start in range(n)), strict=False))
 
 
 class Repetition(CleaningStep):

@@ -1,7 +1,8 @@
 """A thinking that came with a pair: the search begins with it instead of sampling one.
 
-Readers of existing releases put it into the metadata (``schema.GIVEN_THINKING``). It is scored as it stands, to the
-last space; with ``max_steps: 0`` that is all, and the row is the old one with new scores.
+Readers of existing releases put it into the metadata (``schema.GIVEN_THINKING``). Cleaning
+repairs it and masks personal data in it as in query and answer; then it is scored as it stands, to the last space. With
+``max_steps: 0`` that is all, and the row is the old one with new scores.
 """
 
 from __future__ import annotations

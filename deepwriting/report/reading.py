@@ -6,22 +6,20 @@ import multiprocessing
 import os
 import signal
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
 from deepwriting.errors import DamagedStageError
 from deepwriting.report.tally import Tally
+from deepwriting.shards import shard_lines
 
 #: From here on other processes pay off (bytes, compressed): to start them takes about half a second.
 MANY_BYTES = 32 * 2**20
-#: Bytes that are decompressed at a time: Python's own reader of gzip files takes 8 kB, which costs a fifth of the time.
-_CHUNK_BYTES = 2**18
 #: Seconds between two looks at the other processes.
 _LOOK_SECONDS = 0.2
 
@@ -67,12 +65,15 @@ def read_part(part: Part, names: frozenset[str], tell: Callable[[int], None] | N
 
 
 def _documents(part: Part, tell: Callable[[int], None] | None) -> Iterator[Any]:
-    number, told = 0, 0
+    told = 0
     try:
         with part.path.open("rb") as raw:
-            for line in _lines(raw):
-                number += 1
-                yield orjson.loads(line)
+            for number, line in enumerate(shard_lines(part.path, raw), start=1):
+                try:
+                    document = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    raise DamagedStageError(f"{part.path}, line {number}: not JSON ({error})") from error
+                yield document
                 if tell is not None and raw.tell() != told:
                     tell(raw.tell() - told)
                     told = raw.tell()
@@ -80,30 +81,8 @@ def _documents(part: Part, tell: Callable[[int], None] | None) -> Iterator[Any]:
         raise DamagedStageError(
             f"{part.path} is missing; stage {part.stage!r} counted {part.rows} rows in it"
         ) from error
-    except orjson.JSONDecodeError as error:
-        raise DamagedStageError(f"{part.path}, line {number}: not JSON ({error})") from error
-    except (EOFError, zlib.error) as error:
-        raise DamagedStageError(f"{part.path} is damaged after line {number} ({error})") from error
     except OSError as error:
         raise DamagedStageError(f"{part.path} cannot be read: {error}") from error
-
-
-def _lines(raw: BinaryIO) -> Iterator[bytes]:
-    """The lines of a gzip file, which may be several behind each other."""
-    stream, rest = zlib.decompressobj(zlib.MAX_WBITS | 16), b""
-    whole = True
-    while chunk := raw.read(_CHUNK_BYTES):
-        while chunk:
-            lines = (rest + stream.decompress(chunk)).split(b"\n")
-            rest = lines.pop()
-            yield from lines
-            whole, chunk = stream.eof, stream.unused_data
-            if whole:
-                stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    if not whole:
-        raise EOFError("the file ends too early")
-    if rest:
-        yield rest
 
 
 def read_parts(

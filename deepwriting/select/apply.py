@@ -23,11 +23,10 @@ from deepwriting.select.rows import (
     Verdicts,
     document,
     read_verdicts,
-    shard_files,
-    shard_lines,
     table_name,
 )
 from deepwriting.select.taxonomy import CATEGORIES, DOMAIN_OF
+from deepwriting.shards import shard_files, shard_lines
 from deepwriting.steps import reject
 
 #: Text kept for other tasks before it is written (bytes).

@@ -24,11 +24,11 @@ from deepwriting.select.rows import (
     NOT_SELECTED,
     UNCLEAR,
     VERDICT_SCHEMA,
-    shard_files,
     table_name,
     write_table,
 )
 from deepwriting.select.taxonomy import CATEGORIES
+from deepwriting.shards import shard_files
 
 
 @dataclass(frozen=True)

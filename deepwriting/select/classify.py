@@ -21,8 +21,9 @@ from deepwriting.recipe import EngineSection, SelectSection
 from deepwriting.rundir import PROGRESS_SECONDS, write_json
 from deepwriting.select.classifier import CategoryClassifier, Classification
 from deepwriting.select.fast import fast_model
-from deepwriting.select.rows import CLASSIFIED_SCHEMA, shard_files, shard_lines, table_name, write_table
+from deepwriting.select.rows import CLASSIFIED_SCHEMA, table_name, write_table
 from deepwriting.select.taxonomy import CATEGORIES
+from deepwriting.shards import shard_files, shard_lines
 
 #: Pairs classified together.
 _BATCH = 2048

@@ -20,8 +20,9 @@ from xxhash import xxh3_64_intdigest
 from deepwriting.errors import SourceError
 from deepwriting.schema import is_rejected
 from deepwriting.select.released import ReleasedPairs
-from deepwriting.select.shards import RELEASED, read_shard, released_number, shards_of_task
+from deepwriting.select.shards import RELEASED, released_number, shards_of_task
 from deepwriting.select.tables import TableWriter
+from deepwriting.shards import read_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,9 +19,10 @@ import numpy.typing as npt
 from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.select.minhash import Buckets, Clusters, Signatures, config, read_clusters
-from deepwriting.select.shards import read_shard, shards_of_task
+from deepwriting.select.shards import shards_of_task
 from deepwriting.select.shingles import Hashes, shingles
 from deepwriting.select.tables import TableWriter, database, marked, parquet, rows_of_file, save
+from deepwriting.shards import read_shard
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,12 +20,27 @@ from deepwriting.errors import SourceError
 from deepwriting.schema import normalise, pair_id
 from deepwriting.sources.base import PairReader
 from deepwriting.sources.fields import RecordError, identifier, text_field
+from deepwriting.sources.files import find_files
 
 #: Where our builder puts the rows of the default config: those that were released, without what was dropped.
 _OURS = re.compile(r"(?:^|/)data/default/[^/]*\.parquet$")
 #: The thinking in front of an answer in the training layout.
 _THINKING = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _ID_COLUMNS = ("row_id", "id", "source_id", "uuid")
+
+
+def released_files(path: str) -> tuple[DataFolder, list[str]]:
+    """The files of an earlier release.
+
+    Raises:
+        SourceError: if there are none.
+    """
+    try:
+        return find_files(path, ReleasedPairs.suffixes)
+    except SourceError as error:
+        raise SourceError(f"dedupe.earlier_release: {error}") from None
+    except OSError as error:
+        raise SourceError(f"dedupe.earlier_release: path {path!r} cannot be read: {error}") from error
 
 
 class ReleasedPairs(PairReader):

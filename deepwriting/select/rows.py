@@ -9,9 +9,7 @@ work/
 
 from __future__ import annotations
 
-import gzip
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -65,17 +63,6 @@ VERDICT_SCHEMA = pa.schema(
         "of": pa.int32(), "chosen": pa.int32(),
     }
 )  # fmt: skip
-
-
-def shard_files(folder: Path) -> list[Path]:
-    """A stage's shards in order."""
-    return sorted(folder.glob("*.jsonl.gz"))
-
-
-def shard_lines(file: Path) -> Iterator[bytes]:
-    """The rows of a shard, unread."""
-    with gzip.open(file, "rb") as lines:
-        yield from lines
 
 
 def document(line: bytes) -> Document:

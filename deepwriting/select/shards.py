@@ -6,12 +6,10 @@ of the source stage that wrote no row has left no file, and nothing here depends
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import orjson
+from deepwriting.shards import shard_files
 
 #: Shards of released rows are numbered from here on.
 RELEASED = 1_000_000
@@ -26,21 +24,11 @@ def shards_of_task(source: Path, released: Path | None, rank: int, tasks: int) -
         rank: the task.
         tasks: number of tasks.
     """
-    yield from list(enumerate(sorted(source.glob("*.jsonl.gz"))))[rank::tasks]
-    for file in sorted(released.glob("*.jsonl.gz"))[rank::tasks] if released else ():
+    yield from list(enumerate(shard_files(source)))[rank::tasks]
+    for file in shard_files(released)[rank::tasks] if released else ():
         yield released_number(file), file
 
 
 def released_number(file: Path) -> int:
     """Number of a shard of released rows."""
     return RELEASED + int(file.name.removesuffix(".jsonl.gz"))
-
-
-def read_shard(path: Path) -> Iterator[dict[str, Any]]:
-    """The documents of a shard as datatrove wrote them: ``text``, ``id``, ``metadata``. An empty file holds none."""
-    if not path.stat().st_size:
-        return
-    with gzip.open(path, "rb") as lines:
-        for line in lines:
-            if line.strip():
-                yield orjson.loads(line)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "512MB"
 #: Threads of one connection: DuckDB wants at least 125 MB for each.
 THREADS = 2
+#: What DuckDB's messages hold where the disk is full; it may use nine tenths of what was free.
+_FULL = ("No space left", "File too large", "max_temp_directory_size")
 #: Rows of a Parquet row group: what a reader has in memory, and the unit that it can pass over.
 ROWS_PER_GROUP = 10_000
 
@@ -61,11 +64,12 @@ class TableWriter:
     ) -> None:
         if kind is None:
             self._flush()
-        self._writer.close()
-        if kind is None:
+            self._writer.close()
             os.replace(self._scratch, self._path)
-        else:
-            self._scratch.unlink()
+            return
+        with suppress(OSError):  # closing writes once more: on a full disk, what went wrong before counts
+            self._writer.close()
+        self._scratch.unlink()
 
 
 @contextmanager
@@ -74,6 +78,9 @@ def database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Args:
         scratch: a folder for what does not fit into memory; left empty.
+
+    Raises:
+        OSError: if the disk is full.
     """
     import duckdb
 
@@ -85,6 +92,10 @@ def database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         # ``ORDER BY`` numbers rows and orders files here.
         connection.execute("SET preserve_insertion_order = true")
         yield connection
+    except duckdb.Error as error:
+        if any(mark in str(error) for mark in _FULL):
+            raise OSError(errno.ENOSPC, str(error).splitlines()[0], str(scratch)) from error
+        raise
     finally:
         connection.close()
 

@@ -14,8 +14,9 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.select.near import View, near_duplicates, read_shingles
-from deepwriting.select.shards import read_shard, shards_of_task
+from deepwriting.select.shards import shards_of_task
 from deepwriting.select.tables import TableWriter, database, marked, parquet, rows_of_file, save
+from deepwriting.shards import read_shard
 from deepwriting.steps import reject
 
 #: A row whose answer is a near-duplicate, then a row whose answer equals that of such a row.

@@ -143,9 +143,7 @@ class PairReader(PipelineStep):
         except RecordError as problem:
             return self.bad_record(location, record, problem.reason, problem.detail)
 
-    def records(
-        self, folder: DataFolder, file: str, wanted: Callable[[str, bytes], bool] | None = None
-    ) -> Iterator[tuple[str, Record]]:
+    def records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, Record]]:
         """Yield ``(location, record)`` for each line of an ndjson file or row of a Parquet file.
 
         A line that is not a JSON object, a wrong encoding and a truncated archive come as rejected documents in
@@ -154,8 +152,6 @@ class PairReader(PipelineStep):
         Args:
             folder: the folder that ``file`` is relative to.
             file: the file.
-            wanted: says for a line and its location whether to parse it; the others are passed over. Rows of Parquet
-                files are not asked about.
 
         Raises:
             SourceError: if the file cannot be opened or the disk or network fails.
@@ -164,19 +160,17 @@ class PairReader(PipelineStep):
             if file.endswith(".parquet"):
                 yield from self._parquet_records(folder, file)
             else:
-                yield from self._line_records(folder, file, wanted)
+                yield from self._line_records(folder, file)
         except DamagedFileError as error:
             # The records before the damage have been yielded; the damage itself is one counted reject.
             yield f"{file}:end", self.bad(f"{file}:end", "", "truncated_file", str(error))
         except OSError as error:
             raise SourceError(f"source file {file!r} cannot be read: {error}") from error
 
-    def _line_records(
-        self, folder: DataFolder, file: str, wanted: Callable[[str, bytes], bool] | None
-    ) -> Iterator[tuple[str, Record]]:
+    def _line_records(self, folder: DataFolder, file: str) -> Iterator[tuple[str, Record]]:
         for number, line in enumerate(read_lines(folder, file), start=1):
             location = f"{file}:{number}"
-            if line.strip() and (wanted is None or wanted(location, line)):
+            if line.strip():
                 yield location, self._parse(location, line)
 
     def _parse(self, location: str, line: bytes) -> Record:

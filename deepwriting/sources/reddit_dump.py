@@ -7,21 +7,16 @@ tasks are not parsed.
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from datatrove.data import Document
 
 from deepwriting.sources.base import Record
 from deepwriting.sources.fields import identifier
 from deepwriting.sources.files import COMPRESSIONS
-
-#: An id as Reddit writes it, behind its key; anything else is left to the parser.
-_PLAIN_ID = re.compile(rb'\s*:\s*"(?:t3_)?([A-Za-z0-9]{1,20})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +37,8 @@ class Share:
         """Whether the submission ``owner`` falls to this task."""
         return zlib.crc32(owner.encode("utf-8", errors="replace")) % self.world_size == self.rank
 
-    def holds_line(self, location: str, line: bytes) -> bool:
-        """Whether a raw line falls to this task; exactly one task says yes, whatever the line holds."""
-        owner = _id_in_line(line, self.column.encode())
-        if owner is None:
-            try:
-                record = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                record = None
-            owner = submission_of(record, self.column) if isinstance(record, dict) else None
-        return self.holds(owner or location)
-
     def holds_record(self, location: str, record: Record) -> bool:
-        """The same for a parsed record or for the reject in its place."""
+        """Whether a record, or the reject in its place, falls to this task; exactly one task says yes."""
         owner = None if isinstance(record, Document) else submission_of(record, self.column)
         return self.holds(owner or location)
 
@@ -84,16 +68,3 @@ def dump_files(files: list[str]) -> tuple[list[str], list[str]]:
         elif base.startswith("RC") or "comments" in base.lower():
             comments.append(file)
     return submissions, comments
-
-
-def _id_in_line(line: bytes, column: bytes) -> str | None:
-    """The id behind the only ``"column"`` of a line; ``None`` where there are none or several, or no plain id follows.
-
-    Quotation marks inside a text have a backslash before them, so what is found is a key.
-    """
-    key = b'"' + column + b'"'
-    at = line.find(key)
-    if at < 0 or line.find(key, at + 1) >= 0:
-        return None
-    found = _PLAIN_ID.match(line, at + len(key))
-    return found[1].decode() if found else None

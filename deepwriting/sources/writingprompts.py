@@ -121,12 +121,9 @@ class WritingPromptsDump(PairReader):
 
     def _shared(self, folder: DataFolder, files: list[str], share: Share) -> Iterator[tuple[str, Record]]:
         """The records of this task's share; each record is in exactly one, a bad one too."""
-        wanted = share.holds_line if share.world_size > 1 else None
         for file in files:
-            for location, record in self.records(folder, file, wanted):
-                # Lines have been asked about; rows of Parquet files and what stands for a file's damage have not.
-                asked = wanted is None or not (file.endswith(".parquet") or location.endswith(":end"))
-                if asked or share.holds_record(location, record):
+            for location, record in self.records(folder, file):
+                if share.world_size == 1 or share.holds_record(location, record):
                     yield location, record
 
     def public(self, record: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -54,8 +54,6 @@ class Stage(ABC):
     title: ClassVar[str]
     #: Bump when the stage computes something else from the same settings.
     version: ClassVar[int] = 1
-    #: Whether the stage has to see all rows in one task.
-    single_task: ClassVar[bool] = False
 
     @abstractmethod
     def settings(self, recipe: Recipe) -> dict[str, Any]:
@@ -71,7 +69,14 @@ class Stage(ABC):
 
     def tasks(self, recipe: Recipe) -> int:
         """Number of datatrove tasks."""
-        return 1 if self.single_task else recipe.execution.tasks
+        return recipe.execution.tasks
+
+    def check(self, recipe: Recipe) -> None:  # noqa: B027 - most stages need nothing else
+        """Look for what the stage needs beside the rows; asked before the first stage of a run begins.
+
+        Raises:
+            SourceError: if something is not there.
+        """
 
     def facts(self, context: StageContext) -> dict[str, Any]:
         """What the finished stage has to tell beyond its counts."""

@@ -43,6 +43,21 @@ class DedupeStage(Stage):
             "decontaminate": decontamination_settings(recipe.decontaminate),
         }
 
+    def check(self, recipe: Recipe) -> None:
+        """Look for the files of the benchmarks and of earlier releases.
+
+        Raises:
+            SourceError: if one of them has none.
+        """
+        from deepwriting.select.benchmarks import benchmark_files
+        from deepwriting.select.released import released_files
+
+        for path in recipe.dedupe.earlier_release:
+            released_files(path)
+
+        for benchmark in recipe.decontaminate.benchmarks:
+            benchmark_files(benchmark)
+
     def phases(self, context: StageContext) -> Iterator[Phase]:
         """From the table of rows to the verdicts, and their application."""
         # What does the work imports numpy and datatrove's MinHash: not for `deepwriting --help`.
@@ -51,7 +66,6 @@ class DedupeStage(Stage):
         from deepwriting.select.near import Pairs, Shingle, Sign, View, cluster_steps
         from deepwriting.select.verdicts import Judge
 
-        last = self.last_steps(context)  # before all work: a benchmark that is not there is refused at once
         settings, tasks = context.recipe.dedupe, self.tasks(context.recipe)
         source, work = context.run.stage("source").shards, context.run.stage(self.name).work
         labels = [section.label for section in context.recipe.sources]
@@ -70,7 +84,7 @@ class DedupeStage(Stage):
             yield Phase("clusters", cluster_steps(work, views, *hashes), 1)
             yield Phase("shingles", [Shingle(source, work, views)], tasks)
         yield Phase("verdicts", [Judge(work, views, settings.max_answers_per_query)], 1)
-        yield Phase("", last, tasks)  # its logs are the stage's own
+        yield Phase("", self.last_steps(context), tasks)  # its logs are the stage's own
 
     def last_steps(self, context: StageContext) -> list[PipelineStep]:
         """The steps of the last phase: rows with verdicts, the benchmarks' look at those that are left, writer."""

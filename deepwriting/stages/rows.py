@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from deepwriting.rundir import RunFolder
-from deepwriting.select.shards import read_shard
+from deepwriting.shards import read_shard, shard_files
 
 
 def stage_documents(run: RunFolder, stage: str, folder: str = "shards") -> Iterator[dict[str, Any]]:
     """Yield the documents of a stage's shards or rejects, as datatrove wrote them: ``id``, ``text``, ``metadata``."""
-    for file in sorted((run.stage(stage).path / folder).glob("*.jsonl.gz")):
+    for file in shard_files(run.stage(stage).path / folder):
         yield from read_shard(file)

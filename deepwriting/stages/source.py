@@ -23,7 +23,7 @@ class SourceStage(SimpleStage):
 
     name = "source"
     title = "read pairs from the sources"
-    version = 2
+    version = 3
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """Sources, cleaning and checks; the generator if books need queries, the scorer if it is asked about chats."""

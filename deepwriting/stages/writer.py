@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,12 @@ class WriteShard(PipelineStep):
         progress = root / "progress" / f"{rank:05d}.json"
         # A task that was interrupted begins its files anew.
         shards, rejects = (JsonlWriter(str(root / name), adapter=_plain) for name in ("shards", "rejects"))
-        with shards, rejects:
+        with contextlib.ExitStack() as stack:
+            if isinstance(data, Generator):
+                # Where writing fails, the steps before end now, and not whenever Python collects what they hold.
+                stack.callback(data.close)
+            stack.enter_context(shards)
+            stack.enter_context(rejects)
             for doc in data:
                 if is_rejected(doc.metadata):
                     reasons[doc.metadata[REJECT]] += 1

@@ -90,3 +90,10 @@ def test_kinds_are_chosen_by_the_recipe(cleaned: Callable[..., Document]) -> Non
     doc = cleaned(MaskPersonalData, "a@b.fr, @ada_k", pii_kinds=["handle"])
     assert (doc.text, doc.metadata["pii_masked"]) == ("a@b.fr, [username]", 1)
     assert "pii_masked" not in cleaned(MaskPersonalData, "a@b.fr", pii=False).metadata
+
+
+def test_a_thinking_that_came_with_the_pair_is_masked_and_counted() -> None:
+    metadata = {"query": "Write it.", "given_thinking": "Ada, a@b.fr, signs it. Or @ada_k?", "provenance": "{}"}
+    (doc,) = MaskPersonalData().run([Document(text="Nothing here.", id="own/1", metadata=metadata)])
+    assert doc.metadata["given_thinking"] == "Ada, [email], signs it. Or [username]?"
+    assert doc.metadata["pii_masked"] == 2

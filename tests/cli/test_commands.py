@@ -87,6 +87,27 @@ def test_missing_source_stops_with_one_line(capsys: pytest.CaptureFixture[str], 
     assert "Traceback" not in captured.err
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("decontaminate: {benchmarks: [{name: ours, path: gone.jsonl}]}", "benchmark 'ours': source path 'gone.jsonl'"),
+        ("dedupe: {earlier_release: [gone]}", "dedupe.earlier_release: source path 'gone'"),
+    ],
+)
+def test_a_missing_benchmark_or_release_is_refused_before_the_first_stage(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, section: str, message: str
+) -> None:
+    pair = {"id": "a", "query": "Write a note about rain.", "answer": "Rain falls on the roof. " * 5}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
+    (tmp_path / "r.yaml").write_text(
+        "name: x\nsources: [{kind: pairs, path: pairs.jsonl}]\nengines: {generator: {model: smollm2-135m}}\n" + section
+    )
+    assert call(command, "r.yaml") == 1
+    assert f"error: {message} does not exist" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*/source"))
+
+
 def test_debug_shows_the_traceback() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "deepwriting", "--debug", "run", "nonsense"], capture_output=True, text=True, check=False

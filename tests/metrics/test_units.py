@@ -51,3 +51,8 @@ def test_units_survive_joining(words: list[str]) -> None:
 def test_the_way_for_english_typography_changes_nothing(text: str) -> None:
     apostrophes = text.translate({0x2019: "'", 0x2018: "'", 0x02BC: "'"})
     assert units(text) == _UNIT.findall(unicodedata.normalize("NFKC", apostrophes).lower())
+
+
+@given(st.lists(st.sampled_from("aZ' .5\n\x1f"), max_size=30).map("".join))
+def test_the_way_for_words_without_digits_changes_nothing(text: str) -> None:
+    assert units(text) == _UNIT.findall(text.lower())

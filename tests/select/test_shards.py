@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deepwriting.select.shards import RELEASED, read_shard, shards_of_task
+from deepwriting.select.shards import RELEASED, shards_of_task
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 5])
@@ -21,8 +21,3 @@ def test_shards_keep_their_numbers_whoever_reads_them(tmp_path: Path, tasks: int
     assert sorted(found) == [(0, "00000"), (1, "00003"), (2, "00004"), (RELEASED + 2, "00002")]
     assert [number for number, _ in shards_of_task(tmp_path / "source", None, 0, 1)] == [0, 1, 2]
     assert list(shards_of_task(tmp_path / "source", tmp_path / "nowhere", 4, 5)) == []
-
-
-def test_an_empty_file_holds_no_row(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl.gz").write_bytes(b"")
-    assert list(read_shard(tmp_path / "a.jsonl.gz")) == []

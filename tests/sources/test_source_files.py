@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from datatrove.io import get_datafolder
 
 from deepwriting.errors import SourceError
 from deepwriting.sources import files
-from deepwriting.sources.files import DamagedFileError, find_files, read_lines
+from deepwriting.sources.files import MAX_LINE_BYTES, DamagedFileError, find_files, read_lines
 
 LINES = [f'{{"n": {number}, "t": "{number**7}"}}'.encode() for number in range(5000)]
 PLAIN = b"\n".join(LINES) + b"\n"
@@ -119,3 +122,29 @@ def test_a_giant_line_is_cut_and_the_next_one_read(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(files, "MAX_LINE_BYTES", 10)
     (tmp_path / "a").write_bytes(b"x" * 35 + b"\nnext\n" + b"y" * 10 + b"\nend")
     assert list(read_lines(get_datafolder(str(tmp_path)), "a")) == [b"x" * 11, b"next", b"y" * 10, b"end"]
+
+
+def test_a_line_of_500_megabytes_takes_no_more_memory_than_the_longest_allowed(tmp_path: Path) -> None:
+    chunk, size = b"x" * 2**20, 500
+    with zstandard.open(tmp_path / "a.zst", "wb") as out:
+        out.write(b"first\n")
+        for _ in range(size):
+            out.write(chunk)
+        out.write(b"\nlast\n")
+    told = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
+    lengths, grown_mb = json.loads(told)
+    assert lengths == [5, MAX_LINE_BYTES + 1, 4]
+    assert grown_mb < 4 * MAX_LINE_BYTES / 2**20
+
+
+#: Reads a file's lines in a process of its own and tells their lengths and the peak of its memory (MB above the start).
+_PEAK = """
+import json, resource, sys
+from datatrove.io import get_datafolder
+from deepwriting.sources.files import read_lines
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+lengths = [len(line) for line in read_lines(get_datafolder(sys.argv[1]), "a.zst")]
+print(json.dumps([lengths, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024]))
+"""
