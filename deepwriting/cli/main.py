@@ -26,7 +26,7 @@ COMMANDS = {
     "run": "run a recipe, whole or in part",
     "show": "show one row: query, thinking before and after, answer, scores",
     "status": "show where a run stands",
-    "verify": "check a dataset, here or on the Hub, against its manifest, card and texts",
+    "verify": "check a dataset against its manifest, card and texts",
 }
 
 

@@ -86,7 +86,7 @@ def _check_options(device: str, prompts: str | None) -> None:
     from deepwriting.sections.engines import TransformersSection
 
     try:
-        TransformersSection(model="any", device=device)
+        TransformersSection.model_validate({"model": "any", "device": device})
     except ValueError:
         raise click.UsageError(f"--device {device!r}; allowed: auto, cpu, cuda, cuda:N, mps") from None
     if prompts is not None:

@@ -169,7 +169,7 @@ def _pair(row: str) -> str:
 
 def _content(split: str, record: Row, columns: tuple[Column, ...]) -> int:
     """Hash of a row as it is published: with float32 rounding, and in its split."""
-    values = [split]
+    values: list[Any] = [split]
     for column in columns:
         value = record[column.name]
         values.append(float(np.float32(value)) if column.kind == "float32" and value is not None else value)

@@ -152,11 +152,8 @@ def _engine(manifest: Manifest, rows: Sequence[Row], asked: Rescoring, check: Ch
     model = asked.scorer or name
     on_hub = asked.scorer is None and name not in EMBEDDED and not Path(name).expanduser().is_dir()
     try:
-        section = TransformersSection(
-            model=model,
-            revision=revision if on_hub else None,
-            device=asked.device,
-            dtype=dtype,  # type: ignore[arg-type]
+        section = TransformersSection.model_validate(
+            {"model": model, "revision": revision if on_hub else None, "device": asked.device, "dtype": dtype}
         )
     except ValueError as error:
         raise _CannotError(f"no such engine: {str(error).splitlines()[0]}") from error
