@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import random
 import shutil
 import signal
@@ -102,7 +101,9 @@ class Reader:
 
     def __init__(self, hub: Any, folders: dict[str, Path]):
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
 
+        disable_progress_bars()
         self.api = HfApi(endpoint=hub.endpoint, token=hub.token)
         #: Version -> path -> (size, SHA-256, git's hash).
         self.expected = {version: self._local(folder) for version, folder in folders.items()}
@@ -157,8 +158,8 @@ class Reader:
         return len(self.api.list_repo_commits(REPO, repo_type="dataset"))
 
 
-def cut(stage: Stage, rng: random.Random) -> str:
-    """Begin to publish and cut it off; what was done to it."""
+def cut(stage: Stage, rng: random.Random) -> str | None:
+    """Begin to publish and cut it off; what was done to it, or ``None`` if it had come to its end before."""
     if rng.random() < KILLED:
         process = stage.start()
         try:
@@ -166,7 +167,7 @@ def cut(stage: Stage, rng: random.Random) -> str:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         process.communicate()
-        return "killed at a random time"
+        return "killed at a random time" if process.returncode == -signal.SIGKILL else None
     kind = rng.choice(("cut", "cut-after", "cut-half"))
     nth = rng.randint(1, stage.requests)
     stage.hub.fault(".", nth, kind)
@@ -240,7 +241,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=240)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as scratch:
         root, rows = Path(scratch), Rows(pool=20_000)
@@ -255,10 +255,11 @@ def main() -> None:
             found, wrong = [], []
             reader = Reader(hub, folders)
             stages = prepared(hub, root, folders)
-            for number in range(options.cuts):
-                stage = stages[number % len(stages)]
+            while len(found) < options.cuts:
+                number, stage = len(found), stages[len(found) % len(stages)]
                 stage.reset()
-                how = cut(stage, rng)
+                if (how := cut(stage, rng)) is None:
+                    continue
                 left, faults = faults_of(stage, reader, f"cut {number + 1} ({how})", root / "cache")
                 found.append((f"{stage.version}, {'Xet' if stage.xet else 'LFS'}", how, left))
                 wrong += faults
