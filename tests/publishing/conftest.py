@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -53,3 +54,12 @@ def second(build: Any) -> Path:
 def folder(first: Path, tmp_path: Path) -> Path:
     """A copy of version 1.0.0, to be spoiled."""
     return Path(shutil.copytree(first, tmp_path / "essays"))
+
+
+def edited(folder: Path, to: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """A copy of a dataset folder with another manifest: a release for its rules, without a build."""
+    out = Path(shutil.copytree(folder, to / "essays"))
+    manifest = json.loads((out / "manifest.json").read_text())
+    change(manifest)
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    return out

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.publishing.client import PRELUDE
+from tests.publishing.conftest import edited
 
 LOAD = """
 import sys
@@ -44,16 +45,16 @@ def test_two_versions_from_the_command_line(hub: Any, first: Path, second: Path)
     assert hub.python(LOAD).stdout.splitlines() == ["1.0.0 3 3 True", "1.1.0 4 4 True", "main 4 4 True"]
 
 
-def test_what_a_repository_may_become(hub: Any, first: Path, second: Path, build: Any) -> None:
+def test_what_a_repository_may_become(hub: Any, first: Path, second: Path, tmp_path: Path) -> None:
     """One process, one story: starting a client takes longer than publishing."""
-    patch_with_rows = build(rows=4, version="1.0.1")
-    other_first = build(rows=2)
-    more_configs = build(rows=3, version="1.1.0", configs=("default", "all", "sft"))
-    lower = build(rows=4, version="0.9.0")
+    patch_with_rows = edited(second, tmp_path / "1", lambda data: data.update(version="1.0.1"))
+    other_first = edited(first, tmp_path / "2", lambda data: data["settings"].update(seed=8))
+    nullable = edited(second, tmp_path / "3", lambda data: data["schema"]["default"][1].update(nullable=True))
+    lower = edited(second, tmp_path / "4", lambda data: data.update(version="0.9.0"))
     done = hub.python(
         PRELUDE
         + """
-first, second, patch_with_rows, other_first, more_configs, lower = folders
+first, second, patch_with_rows, other_first, nullable, lower = folders
 
 def version_of(folder, **options):
     prepared = prepare(folder, REPO, **options)
@@ -64,7 +65,7 @@ private = publish(first, REPO)
 assert Repository(REPO).private() is True
 assert publish(first, REPO).outcome == "already published"
 assert publish(first, REPO).commit == private.commit
-for folder in (other_first, patch_with_rows, more_configs, lower):
+for folder in (other_first, patch_with_rows, nullable, lower):
     print(*version_of(folder), sep=" | ")
 try:
     publish(other_first, REPO)
@@ -82,12 +83,12 @@ tree = set(Repository(REPO).tree("1.1.0"))
 assert "notes/why.txt" in tree and "data/default/train-00007-of-00008.parquet" not in tree
 assert len(commits("1.1.0")) == 5  # initial, 1.0.0, two of somebody, 1.1.0
 """,
-        first, second, patch_with_rows, other_first, more_configs, lower,
+        first, second, patch_with_rows, other_first, nullable, lower,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     same, patch, schema, low, refused, plan = done.stdout.splitlines()
-    assert same.startswith("refused | 1.0.0 is published with another content: README.md")
-    assert "--version 1.1.0" in same.split(" | ")[2]
+    assert same.startswith("refused | 1.0.0 is published with another content: manifest.json differ")
+    assert "--version 1.0.1" in same.split(" | ")[2], "only a setting differs"
     assert patch.startswith("refused | 1.0.1 after 1.0.0 is patch, but rows have changed, which asks for minor | ")
     assert schema.startswith(
         "refused | 1.1.0 after 1.0.0 is minor, but the schema has changed, which asks for major | "

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.publishing.client import PRELUDE
+from tests.publishing.conftest import edited
 
 #: Requests that `huggingface_hub` sends once.
 ONCE = (
@@ -73,17 +72,32 @@ with patient_client(0.8):
     assert done.stdout.splitlines() == ["published", "already published", "1"], done.stderr[-3000:]
 
 
-@pytest.mark.parametrize("kind", ["wrong", "read", "expired", "none"])
-def test_a_token_that_may_not_write_is_refused_before_anything_is_sent(hub: Any, first: Path, kind: str) -> None:
-    token = {"wrong": "hf_" + "x" * 34, "read": hub.read_token, "expired": hub.expired_token, "none": ""}[kind]
-    done = hub.cli("publish", first, "--repo", "tester/essays", HF_TOKEN=token)
+def test_a_token_that_may_not_write_is_refused_before_anything_is_sent(hub: Any, first: Path) -> None:
+    done = hub.cli("publish", first, "--repo", "tester/essays", HF_TOKEN=hub.read_token)
     assert done.returncode == 1
-    words = {"wrong": "does not accept", "read": "role is read", "expired": "expired", "none": "there is none"}[kind]
-    assert words in " ".join(done.stdout.split())
+    assert "role is read" in " ".join(done.stdout.split())
     assert "→ hf auth login" in done.stderr
     assert "refused (token): nothing was sent" in done.stderr
+    assert hub.read_token not in done.stdout + done.stderr
+
+    done = hub.python(
+        PRELUDE
+        + """
+for token in os.environ["TOKENS"].split(","):
+    os.environ["HF_TOKEN"] = token
+    prepared = prepare(folders[0], REPO)
+    print([check.name for check in prepared.refused], prepared.refused[0].detail)
+    assert not token or token not in str(prepared.checks)
+""",
+        first,
+        TOKENS=f"hf_{'x' * 34},{hub.expired_token},",
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    wrong, expired, none = done.stdout.splitlines()
+    assert wrong.startswith("['token'] tester/essays: asking whose the token is: the Hub does not accept the token")
+    assert expired.startswith("['token'] tester/essays: asking whose the token is: the Hub does not accept the token")
+    assert none == "['token'] there is none, neither in HF_TOKEN nor from a login"
     assert not [line for line in hub.requests() if line["method"] != "GET"]
-    assert not token or token not in done.stdout + done.stderr
 
 
 def test_a_token_that_expires_on_the_way(hub: Any, first: Path) -> None:
@@ -108,8 +122,8 @@ for match in ("POST .*/commit/", "objects/batch", "POST .*/tag/"):
     assert all("the Hub does not accept the token, or it has expired" in line for line in done.stdout.splitlines())
 
 
-def test_somebody_else_pushes_at_the_same_moment(hub: Any, first: Path, second: Path, build: Any) -> None:
-    rival = build(rows=5, version="1.1.0")
+def test_somebody_else_pushes_at_the_same_moment(hub: Any, first: Path, second: Path, tmp_path: Path) -> None:
+    rival = edited(second, tmp_path, lambda data: data["settings"].update(seed=8))
     done = hub.python(
         PRELUDE
         + """
