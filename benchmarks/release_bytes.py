@@ -27,6 +27,8 @@ from typing import Any
 from common import print_table
 from release_rows import NAME, Rows, build, local_hub
 
+from deepwriting.builders.build import ROWS_PER_SHARD
+
 REPO = f"tester/{NAME}"
 #: Pushes the tables of a built dataset one by one, each as ``datasets`` writes it by itself.
 PUSH = """
@@ -80,6 +82,7 @@ def main() -> None:
     parser.add_argument("--added", type=int, default=200, help="new rows in each further version")
     parser.add_argument("--where", choices=("anywhere", "together"), nargs="+", default=["together", "anywhere"])
     parser.add_argument("--configs", nargs="+", help="configs to build, default and all among them [all there are]")
+    parser.add_argument("--rows-per-shard", type=int, default=ROWS_PER_SHARD, help="[%(default)s]")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for everything; it must not exist [a temporary one]")
     options = parser.parse_args()
@@ -99,7 +102,8 @@ def measure(options: argparse.Namespace, root: Path) -> None:
         began = time.monotonic()
         shards = rows.write(root / f"shards-{version}", numbers)
         made = time.monotonic() - began
-        folders[version] = build(shards, root / version / NAME, version, options.configs).folder
+        limits = {"rows_per_shard": options.rows_per_shard}
+        folders[version] = build(shards, root / version / NAME, version, options.configs, **limits).folder
         print(f"{version}: {len(numbers)} rows made in {made:.0f} s, built in {time.monotonic() - began - made:.0f} s")
     sizes = {version: table_bytes(folder) for version, folder in folders.items()}
     configs = list(sizes["1.0.0"])
