@@ -27,7 +27,7 @@ from typing import Any
 from common import print_table
 from release_rows import NAME, Rows, build, local_hub
 
-from deepwriting.builders.build import ROWS_PER_SHARD
+from deepwriting.sections.outcome import ROWS_PER_SHARD
 
 REPO = f"tester/{NAME}"
 #: Pushes the tables of a built dataset one by one, each as ``datasets`` writes it by itself.

@@ -30,11 +30,10 @@ from deepwriting.dataset_cards.documents import published_rows, render_documents
 from deepwriting.dataset_cards.statistics import Statistics, summarise
 from deepwriting.errors import BuildError, NothingKeptError
 from deepwriting.schema import CONFIG_COLUMNS, REQUIRED_CONFIGS, VALIDATION
-from deepwriting.sections.outcome import FiltersSection
+from deepwriting.sections.outcome import ROWS_PER_SHARD, FiltersSection
 
-#: Most rows in one Parquet file. The paper's 20,000 trajectories become two files; the size limit of a shard
-#: (``parquet.MAX_SHARD_BYTES``) may end one sooner.
-ROWS_PER_SHARD = 10_000
+#: A table with several rows for each searched row has so many times more of them in a file: about as many files.
+ROWS_OF_ONE = {"steps": 10}
 #: Names that are also allowed as the last part of a repository id on the Hub.
 NAME_PATTERN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 #: Versions such as 1.0.0, the form that `datasets` accepts.
@@ -101,7 +100,7 @@ def build_dataset(
         choice: the validation split, and how much of a downsampled part stays; None means no validation split.
         no_reflection: shards of another run of the same pairs, searched with the prompts ``no-reflection``. Without
             them config ``no-reflection`` is there only if this run used those prompts.
-        rows_per_shard: most rows in one Parquet file.
+        rows_per_shard: most rows in one Parquet file; ten times as many in one of config `steps`.
         max_shard_bytes: size in Arrow memory after which a Parquet file ends even with fewer rows.
         watch: is told the config whose table is about to be written.
 
@@ -123,7 +122,6 @@ def build_dataset(
         raise BuildError(f"the shards lie inside {out}, which the build would replace; choose another folder")
     facts = plain_settings(settings)
     filters = _filters(facts)
-    limits = {"rows_per_shard": rows_per_shard, "max_shard_bytes": max_shard_bytes}
     with staged(out) as folder:
         with ExitStack() as stack:
             documents = stack.enter_context(SortedDocuments(files, folder=folder))
@@ -131,7 +129,8 @@ def build_dataset(
                 raise BuildError("the shards hold no row at all")
             selection = Selection(documents, choice or Choice())
             others = stack.enter_context(SortedDocuments(other_files, folder=folder)) if other_files else None
-            tables = _Tables(folder, selection, others, filters, _without_reflection(facts), limits, watch)
+            tables = _Tables(folder, selection, others, filters, _without_reflection(facts), rows_per_shard,
+                             max_shard_bytes, watch)  # fmt: skip
             # First: it holds every row, so a build that cannot succeed fails here.
             everything = tables.write("all")
             statistics = summarise(published_rows(folder, "all", everything.files))
@@ -162,17 +161,22 @@ class _Tables:
     others: SortedDocuments | None
     filters: FiltersSection
     without_reflection: bool
-    limits: Mapping[str, int]
+    rows_per_shard: int
+    max_shard_bytes: int
     watch: Callable[[str], None] | None
 
     def write(self, config: str) -> TableFacts:
         """Write one table, split by split; a split without rows leaves nothing."""
         if self.watch is not None:
             self.watch(config)
+        rows = self.rows_per_shard * ROWS_OF_ONE.get(config, 1)
         splits = [
-            write_split(config, split, self._records(config, split), self.folder, **self.limits)
+            write_split(
+                config, split, self._records(config, split), self.folder, rows_per_shard=rows,
+                max_shard_bytes=self.max_shard_bytes,
+            )
             for split in self.selection.splits
-        ]
+        ]  # fmt: skip
         return TableFacts(config, tuple(split for split in splits if split.rows))
 
     def _records(self, config: str, split: str) -> Iterator[dict[str, Any]]:
