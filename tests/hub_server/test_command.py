@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -17,7 +18,10 @@ from deepwriting.hub.local.server import LocalHub
 
 def test_prints_what_clients_need_and_stops_when_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deepwriting", "hub", "--local", "--port", "0", "--data", str(tmp_path / "data")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # Tests that a shell started in the background ignore SIGINT, and so would what they start.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, preexec_fn=listen) as process:
         assert process.stdout
         lines = [process.stdout.readline().strip() for _ in range(3)]
         variables = dict(line.removeprefix("export ").split("=") for line in lines)
