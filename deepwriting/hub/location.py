@@ -87,9 +87,9 @@ def locate(text: str, *, revision: str | None = None) -> Path:
         A folder that holds a manifest. For a release it is the snapshot in the cache: only to be read.
 
     Raises:
-        DatasetNotFoundError: if it is neither a folder nor the name of a repository, or the folder holds no manifest, a
-            damaged one, or another version.
-        HubError: if the Hub cannot be reached or refuses, or the repository, the version or its manifest is not there.
+        DatasetNotFoundError: if it is neither a folder nor the name of a repository, if the repository is not there or
+            holds no manifest, or if the folder holds none, a damaged one, or another version.
+        HubError: if the Hub cannot be reached or refuses, or has not that version.
     """
     place = parse_place(text, revision)
     if place.folder is None:
@@ -175,11 +175,13 @@ def hub_errors(place: Place) -> Iterator[None]:
     except GatedRepoError as error:
         raise HubError(f"{place.repo} is gated: your token has no access to it") from error
     except RepositoryNotFoundError as error:
-        raise HubError(f"no dataset {place.repo} on the Hub, or it is private and your token may not see it") from error
+        reason = f"no dataset {place.repo} on the Hub, or it is private and your token may not see it"
+        raise DatasetNotFoundError(reason) from error
     except LocalEntryNotFoundError as error:
         raise HubError(f"{shown} could not be fetched: the Hub cannot be reached, and the cache lacks it") from error
     except EntryNotFoundError as error:
-        raise HubError(f"{shown} holds no {MANIFEST_FILE}: it is no dataset that deepwriting has published") from error
+        reason = f"{shown} holds no {MANIFEST_FILE}: it is no dataset that deepwriting has published"
+        raise DatasetNotFoundError(reason) from error
     except HfHubHTTPError as error:
         raise HubError(f"{shown} could not be fetched: the Hub answered {error.response.status_code}") from error
     except (transport, OSError) as error:
