@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deepwriting.engines.registry import get_engine
     from deepwriting.errors import DeepWritingError
     from deepwriting.pipeline import run_recipe
-    from deepwriting.rebuild import rebuild
+    from deepwriting.rebuilding import rebuild
     from deepwriting.recipe import Recipe, load_recipe, parse_recipe
     from deepwriting.reer.prompts import load_prompts
     from deepwriting.reer.search import LocalSearch
@@ -37,7 +37,7 @@ _HOMES = {
     "load_prompts": "deepwriting.reer.prompts",
     "load_recipe": "deepwriting.recipe",
     "parse_recipe": "deepwriting.recipe",
-    "rebuild": "deepwriting.rebuild",
+    "rebuild": "deepwriting.rebuilding",
     "run_recipe": "deepwriting.pipeline",
 }
 

@@ -60,7 +60,7 @@ def command(
     the new one is complete; any other folder is left alone.
     """
     from deepwriting.cli.console import err
-    from deepwriting.rebuild import read_settings, rebuild
+    from deepwriting.rebuilding import read_settings, rebuild
 
     console = err()
     with console.status("building …") as status:

@@ -12,7 +12,7 @@ import pytest
 
 from deepwriting.builders.manifest import read_manifest
 from deepwriting.errors import BuildError, NotFoundError, RecipeError, StageMissingError
-from deepwriting.rebuild import rebuild
+from deepwriting.rebuilding import rebuild
 
 pytestmark = pytest.mark.usefixtures("closing_engines")
 
