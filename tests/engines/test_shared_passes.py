@@ -84,7 +84,7 @@ def test_callers_meet_in_one_pass(
 ) -> None:
     """Different prefixes, some kept and some not, of different lengths; any batch size gives the plain scores."""
     engine, network = open_engine(llama_folder, max_batch_tokens=tokens), tiny_network()
-    engine._scorer.limit.worth_a_pass = 100  # more than any filling
+    engine._scorer.limit.worth_a_pass = 150  # more than the filling of five beginnings in one pass
     passes = counted(engine)
     heads = [f"Number {i}. " + SENTENCE * (i + 6) for i in range(5)]
     middles = [SENTENCE, "", "a longer middle, " + SENTENCE]
