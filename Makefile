@@ -27,8 +27,10 @@ quickstart: install  ## run the whole pipeline on the bundled samples with a sma
 	$(BIN)/deepwriting run quickstart
 	$(BIN)/python -m deepwriting.quickstart runs/quickstart
 
+# Several processes, file by file, each computing with one thread: two small models at a time beat one with two threads.
+TEST_PROCESSES ?= 2
 test: install  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 # vLLM's build for CPUs (3.7 GB) in an environment of its own: it brings its own pins. Its companions for images and
 # sound do not match this torch and would break the import.
