@@ -193,9 +193,9 @@ def test_a_missing_file_is_named(whole_run: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (gzip.compress(b"{\n"), r"line 1: not JSON"),
-        (gzip.compress(b'{"text": 1}\n'), r"line 1: not a row"),
-        (gzip.compress(b"[]\n"), r"line 1: not a row"),
+        (gzip.compress(b"{\n", mtime=0), r"line 1: not JSON"),
+        (gzip.compress(b'{"text": 1}\n', mtime=0), r"line 1: not a row"),
+        (gzip.compress(b"[]\n", mtime=0), r"line 1: not a row"),
         (b"no gzip", r"is damaged after line 0"),
         (b"", r"holds 0 rows, but stage 'dedupe' counted 2"),
     ],
