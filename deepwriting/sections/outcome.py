@@ -19,7 +19,7 @@ DOWNSAMPLE = 0.25
 MAX_VALIDATION_SHARE = 0.5
 
 #: Rows in one Parquet file. A change rewrites the number columns of every shard that it touches, since these hardly
-#: compress: with 200 of 20,000 rows changed and 200 added, 2,500 rows a shard cost 3.8 % of the dataset in new bytes,
+#: compress: with 200 of 20,000 rows changed and 200 added, 2,500 rows a shard cost 4.3 % of the dataset in new bytes,
 #: 10,000 cost 6.6 % (benchmarks/release_bytes.py).
 ROWS_PER_SHARD = 2_500
 
