@@ -18,7 +18,7 @@ the next version.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from deepwriting.sections.outcome import FiltersSection
@@ -29,6 +29,12 @@ LITERATURE_DOMAINS = frozenset({"Artistic (Literature & Arts)", "Ordinary Life"}
 NO_REFLECTION_PROMPTS = "no-reflection"
 #: ``stop_reason`` of the rows in ``initial``.
 NOT_SEARCHED = "not_searched"
+
+
+def searched_without_reflection(settings: Mapping[str, Any]) -> bool:
+    """Whether a run, by the settings in its manifest, used the prompts without thinking patterns."""
+    search = settings.get("search")
+    return isinstance(search, Mapping) and search.get("prompts") == NO_REFLECTION_PROMPTS
 
 
 def stays(row: str, share: float) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepwriting.builders.ablations import NO_REFLECTION_PROMPTS
+from deepwriting.builders.ablations import NO_REFLECTION_PROMPTS, searched_without_reflection
 from deepwriting.builders.features import columns
 from deepwriting.builders.manifest import manifest, parse_manifest, plain_settings
 from deepwriting.builders.parquet import MAX_SHARD_BYTES, FileFacts, TableFacts, file_facts, write_split
@@ -129,7 +129,7 @@ def build_dataset(
                 raise BuildError("the shards hold no row at all")
             selection = Selection(documents, choice or Choice())
             others = stack.enter_context(SortedDocuments(other_files, folder=folder)) if other_files else None
-            tables = _Tables(folder, selection, others, filters, _without_reflection(facts), rows_per_shard,
+            tables = _Tables(folder, selection, others, filters, searched_without_reflection(facts), rows_per_shard,
                              max_shard_bytes, watch)  # fmt: skip
             # First: it holds every row, so a build that cannot succeed fails here.
             everything = tables.write("all")
@@ -216,12 +216,6 @@ def _filters(settings: Mapping[str, Any]) -> FiltersSection:
         return FiltersSection.model_validate(settings.get("filters", {}))
     except ValueError as error:
         raise BuildError(f"settings.filters of the run cannot be read: {error}") from error
-
-
-def _without_reflection(settings: Mapping[str, Any]) -> bool:
-    """Whether the run itself used the prompts without thinking patterns."""
-    search = settings.get("search")
-    return isinstance(search, Mapping) and search.get("prompts") == NO_REFLECTION_PROMPTS
 
 
 def _require_kept_rows(statistics: Statistics) -> None:

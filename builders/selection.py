@@ -14,7 +14,7 @@ from deepwriting.builders.ablations import LITERATURE_DOMAINS, stays
 from deepwriting.builders.shards import Facts, SortedDocuments
 from deepwriting.builders.validation import validation_places
 from deepwriting.errors import BuildError, NothingKeptError
-from deepwriting.schema import TRAIN, VALIDATION
+from deepwriting.schema import TRAIN, VALIDATION, pair_of
 from deepwriting.sections.outcome import DOWNSAMPLE, MAX_VALIDATION_SHARE, BuildSection
 
 
@@ -118,11 +118,11 @@ class Selection:
         """Documents of another run of the same pairs: those whose pair has a kept row here, in that row's split."""
         own = self._documents.facts
         wanted = {
-            _pair(fact.row_id)
+            pair_of(fact.row_id)
             for place, fact in enumerate(own)
             if fact.keep and (place in self._validation) == (split == VALIDATION)
         }
-        return documents.at(place for place, fact in enumerate(documents.facts) if _pair(fact.row_id) in wanted)
+        return documents.at(place for place, fact in enumerate(documents.facts) if pair_of(fact.row_id) in wanted)
 
     def _holds(self, config: str, fact: Facts) -> bool:
         if config in ("all", "steps"):
@@ -140,8 +140,3 @@ class Selection:
 def _query(document: dict[str, Any]) -> str:
     query = document["metadata"].get("query")
     return query if isinstance(query, str) else ""  # such a row is refused where its table is made
-
-
-def _pair(row_id: str) -> str:
-    """The pair's id inside of a row's, see ``schema.row_id``."""
-    return row_id.rpartition("-")[0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from deepwriting.errors import BuildError
+from deepwriting.schema import pair_of
 
 #: Columns whose distribution the card shows; units are in ``schema.py``.
 MEASURES = (
@@ -205,8 +206,7 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> Statistics:
         first_segment_scored += row["first_segment_scored"]
         if row["keep"]:
             kept.add(row)
-            # A row id is the pair's id and the rollout index (schema.row_id).
-            pairs.add(row["row_id"].rpartition("-")[0])
+            pairs.add(pair_of(row["row_id"]))
             categories[row["domain"], row["category"]] += 1
             languages[row["language"]] += 1
             kept_sources[row["source"], row["license"]] += 1

@@ -268,6 +268,11 @@ def row_id(pair: str, rollout: int) -> str:
     return f"{pair}-{rollout}"
 
 
+def pair_of(row: str) -> str:
+    """The pair's id inside of a row's, see ``row_id``."""
+    return row.rpartition("-")[0]
+
+
 def assistant_turn(thinking: str, answer: str) -> str:
     """The assistant turn of a training conversation, in the layout of the original DeepWriting-20K release."""
     return f"<think>\n{thinking}\n</think>\n\n{answer}"

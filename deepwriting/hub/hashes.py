@@ -114,7 +114,7 @@ def opened(folder: Path, path: str) -> Any:
     except FileNotFoundError:
         raise DamagedDatasetError(f"{path} is missing in {folder}") from None
     except (OSError, pa.ArrowException) as error:
-        raise DamagedDatasetError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
+        raise DamagedDatasetError(f"{path} in {folder} cannot be read: {first_line(error)}") from error
 
 
 def batches(folder: Path, path: str, columns: Sequence[str]) -> Iterator[Any]:
@@ -131,7 +131,7 @@ def batches(folder: Path, path: str, columns: Sequence[str]) -> Iterator[Any]:
         try:
             yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
         except (OSError, pa.ArrowException) as error:
-            raise DamagedDatasetError(f"{path} in {folder} cannot be read: {_first_line(error)}") from error
+            raise DamagedDatasetError(f"{path} in {folder} cannot be read: {first_line(error)}") from error
 
 
 def joined(*parts: Hashes) -> Hashes:
@@ -205,5 +205,6 @@ def _records(array: Any) -> Hashes:
     return np.fromiter(values, dtype=np.uint64, count=len(array))
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its kind if it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -19,6 +19,7 @@ from pathlib import Path
 from deepwriting.builders.manifest import read_manifest
 from deepwriting.builders.staging import MANIFEST_FILE
 from deepwriting.errors import BuildError, DatasetNotFoundError, HubError
+from deepwriting.hub.hashes import first_line
 from deepwriting.hub.plan import YANKED_FILE
 from deepwriting.hub.yanked import parse_yanked
 
@@ -185,5 +186,4 @@ def hub_errors(place: Place) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise HubError(f"{shown} could not be fetched: the Hub answered {error.response.status_code}") from error
     except (transport, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HubError(f"{shown} could not be fetched: {reason}") from error
+        raise HubError(f"{shown} could not be fetched: {first_line(error)}") from error

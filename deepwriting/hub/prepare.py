@@ -52,6 +52,13 @@ class Prepared:
     trees: dict[str, dict[str, RemoteFile]] = field(default_factory=dict)
 
     @property
+    def number(self) -> Version:
+        """The version, where there is a manifest: ``check_manifest`` has read it."""
+        found = parse_version(self.version)
+        assert found is not None, self.version
+        return found
+
+    @property
     def refused(self) -> list[Check]:
         """The checks that stand in the way."""
         return [check for check in self.checks if check.verdict == "refused"]
@@ -113,8 +120,7 @@ def _look_at_releases(
     prepared: Prepared, manifest: Manifest, repository: Repository | None, watch: Callable[[str], None]
 ) -> None:
     watch("versions")
-    version = parse_version(manifest.version)
-    assert version is not None, "check_manifest has read it"
+    version = prepared.number
     refs = prepared.refs = repository.refs() if repository else Refs({}, {})
     versions = published(refs.tags)
     if repository is not None and MAIN in refs.branches:
@@ -138,7 +144,7 @@ def _planned(prepared: Prepared, repository: Repository | None, versions: dict[V
     if repository is None or head is None:
         return make_plan(prepared.folder, prepared.files, {})
     if prepared.done:
-        head = refs.tags[versions[Version(*map(int, prepared.version.split(".")))]]
+        head = refs.tags[versions[prepared.number]]
     tree = tree_of(prepared, repository, head)
     newest = tree_of(prepared, repository, refs.tags[versions[max(versions)]]) if versions else {}
     if versions and not prepared.done:

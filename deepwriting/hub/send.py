@@ -12,7 +12,7 @@ from deepwriting.errors import ConflictError, HubError, RefusedError
 from deepwriting.hub.plan import Plan, differences, make_plan, moved_paths
 from deepwriting.hub.prepare import MAIN, Prepared, earlier_paths, nobody, tree_of
 from deepwriting.hub.repository import Moved, Refs, Repository
-from deepwriting.hub.versions import Version, published
+from deepwriting.hub.versions import published
 
 #: ``published`` by this call; ``tagged`` by it, after an earlier one was interrupted; or nothing to do.
 Outcome = Literal["published", "tagged", "already published"]
@@ -55,7 +55,7 @@ def send(prepared: Prepared, *, watch: Callable[[str], None] | None = None) -> P
     watch = watch or nobody
     repository = Repository(prepared.repo)
     if prepared.done and prepared.refs:
-        tag = published(prepared.refs.tags)[Version(*map(int, prepared.version.split(".")))]
+        tag = published(prepared.refs.tags)[prepared.number]
         return _published(repository, "already published", prepared.refs.tags[tag], tag)
     watch("looking at the repository")
     head = _ready_branch(repository, prepared)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from deepwriting.builders.ablations import LITERATURE_DOMAINS, stays
+from deepwriting.builders.ablations import LITERATURE_DOMAINS, searched_without_reflection, stays
 from deepwriting.builders.manifest import Manifest, ManifestConfig
 from deepwriting.builders.tables import rows
 from deepwriting.errors import BuildError
 from deepwriting.hub.hashes import Hashes, batches, numbered, short_hash
 from deepwriting.hub.verify.report import Check
 from deepwriting.hub.verify.tables import require_own_types
-from deepwriting.schema import CONFIG_COLUMNS, Column
+from deepwriting.schema import CONFIG_COLUMNS, Column, pair_of
 from deepwriting.sections.outcome import FiltersSection
 
 Row = dict[str, Any]
@@ -58,8 +58,8 @@ class Expected:
 
     def __init__(self, manifest: Manifest, filters: FiltersSection | None, check: Check):
         self.manifest, self.filters, self.check = manifest, filters, check
-        search, build = (manifest.settings.get(name) for name in ("search", "build"))
-        own = isinstance(search, Mapping) and search.get("prompts") == "no-reflection"
+        build = manifest.settings.get("build")
+        own = searched_without_reflection(manifest.settings)
         self.downsample = build.get("downsample") if isinstance(build, Mapping) else None
         skipped = {"all", "steps"} | ({"no-reflection"} if not own else set())
         if filters is None:
@@ -84,7 +84,7 @@ class Expected:
         row = document["metadata"]
         if not row["keep"]:
             return
-        self.kept_pairs.add(short_hash(_pair(row["row_id"]).encode()))
+        self.kept_pairs.add(short_hash(pair_of(row["row_id"]).encode()))
         self.lengths.append(row["thinking_tokens_after"])
         for config, pairs in self.made.items():
             if config == "no-literature" and row["domain"] in LITERATURE_DOMAINS:
@@ -146,7 +146,7 @@ class Expected:
     def _another_run(self, folder: Path, told: ManifestConfig) -> None:
         """Rows of another run cannot be made here; but each belongs to a pair that is kept."""
         for _, record in _published(folder, told, CONFIG_COLUMNS["no-reflection"]):
-            if short_hash(_pair(record["row_id"]).encode()) not in self.kept_pairs:
+            if short_hash(pair_of(record["row_id"]).encode()) not in self.kept_pairs:
                 self.check.found("no-reflection: rows that do not belong there", record["row_id"])
         self.check.notes.append("no-reflection comes from another run: only its pairs were compared")
 
@@ -161,10 +161,6 @@ def _published(folder: Path, told: ManifestConfig, columns: tuple[Column, ...]) 
 def _name(record: Row) -> str:
     found = record["row_id"] if "row_id" in record else (record.get("extra_info") or {}).get("index")
     return str(found)
-
-
-def _pair(row: str) -> str:
-    return row.rpartition("-")[0]
 
 
 def _content(split: str, record: Row, columns: tuple[Column, ...]) -> int:
