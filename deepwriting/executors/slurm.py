@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from datatrove.executor.base import DistributedEnvVars
 from datatrove.executor.slurm import SlurmPipelineExecutor
 
-from deepwriting.errors import ExecutorError, TaskHeldError
+from deepwriting.errors import ExecutorError, RunLockedError, TaskHeldError
 from deepwriting.executors import slurm_queue as queue
 from deepwriting.executors.base import PhaseJob, Runner
 from deepwriting.executors.slurm_script import (
@@ -50,8 +51,8 @@ log = logging.getLogger(__name__)
 OUTPUT = "slurm"
 #: datatrove's names for what a job finds in the phase's logs.
 _PICKLE, _RANKS, _SCRIPT = "executor.pik", "ranks_to_run.json", "launch_script.slurm"
-#: A task needs at least this much time beside the warning (seconds); Slurm may warn a minute early.
-_LEAST_SECONDS = 60
+#: A task needs at least this much time beside the warning (seconds): Slurm may warn a minute early.
+_LEAST_SECONDS = 120
 
 
 class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
@@ -101,6 +102,7 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
             # Spaces and the like are allowed in the names of recipes, and a nuisance in a queue.
             name=re.sub(r"[^\w.-]+", "_", self.job_name),
             array=f"0-{tasks - 1}{at_once}",
+            comment=_comment(Path(self.run_folder)),
             folder=logs / OUTPUT,
             warning_s=settings.warning_s,
             qos=settings.qos,
@@ -199,6 +201,11 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
         return ranks[index] if index < len(ranks) else None
 
 
+def _comment(run: Path) -> str:
+    """What the jobs of a run carry: whoever submits a run again finds them, even if nobody noted their ids."""
+    return f"deepwriting {run.absolute()}"
+
+
 class _Attempt:
     """Whether this attempt at a task, or the one before, has written anything into the task's journal.
 
@@ -250,11 +257,12 @@ class SlurmRunner(Runner):
 
         Raises:
             ExecutorError: if something is missing or impossible.
+            RunLockedError: if jobs of the run are still in the queue.
         """
-        import shutil
-
         if shutil.which("sbatch") is None:
             raise ExecutorError("sbatch is not on this machine; submit from one that belongs to a Slurm cluster")
+        if jobs := queue.of_run(_comment(run)):
+            raise RunLockedError(f"jobs of {run} are still in the queue: {' '.join(jobs)}")
         settings = self.recipe.execution.slurm
         check_options(settings.options)
         for stage in type(self.recipe.execution.stages).model_fields:
@@ -290,8 +298,8 @@ class SlurmRunner(Runner):
     def describe(self, job: PhaseJob) -> dict[str, Any]:
         """What would be handed in, with the batch script."""
         executor = SlurmExecutor(job, self.recipe.execution.slurm)
-        tasks = len(executor.get_incomplete_ranks())
-        text = executor.script(min(tasks, executor.max_array_size)) if tasks else ""
+        tasks = len(executor.get_incomplete_ranks()) or job.phase.tasks  # finished ones may be about to be redone
+        text = executor.script(min(tasks, executor.max_array_size))
         return super().describe(job) | {"script": text}
 
     @classmethod

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from deepwriting.errors import ExecutorError
 
@@ -76,6 +76,18 @@ def left(ids: Sequence[str]) -> list[str] | None:
     return None
 
 
+def of_run(comment: str) -> list[str]:
+    """Ids of the jobs in the queue that carry a comment; none where ``squeue`` cannot be asked."""
+    done = _slurm("squeue", "--noheader", "--format=%F|%k")
+    if done is None:
+        return []
+    if done.returncode:
+        _no_answer(done)
+        return []
+    rows = [line.split("|", 1) for line in done.stdout.splitlines()]
+    return sorted({row[0].strip() for row in rows if row[1:] == [comment]}, key=int)
+
+
 def _from_squeue(ids: Sequence[str]) -> set[str] | None:
     done = _slurm("squeue", "--noheader", "--format=%F", f"--jobs={','.join(ids)}")
     if done is None:
@@ -136,7 +148,3 @@ def _slurm(program: str, *arguments: str, script: str | None = None) -> subproce
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return lines[-1].strip() if lines else "it does not say why"
-
-
-#: The commands in the order in which they are asked, for tests and for whoever wonders.
-ASKED: tuple[Callable[[Sequence[str]], set[str] | None], ...] = (_from_squeue, _from_scontrol, _from_sacct)

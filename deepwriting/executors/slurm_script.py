@@ -28,8 +28,9 @@ ATTEMPTS = "DEEPWRITING_ATTEMPTS"
 #: Options of sbatch that the script depends on.
 OWN_OPTIONS = frozenset(
     {
-        "array", "chdir", "dependency", "error", "export", "input", "job-name", "kill-on-invalid-dep", "no-requeue",
-        "nodes", "ntasks", "open-mode", "output", "parsable", "quiet", "requeue", "signal", "test-only", "wait", "wrap",
+        "array", "chdir", "comment", "dependency", "error", "export", "input", "job-name", "kill-on-invalid-dep",
+        "no-requeue", "nodes", "ntasks", "open-mode", "output", "parsable", "quiet", "requeue", "signal", "test-only",
+        "wait", "wrap",
     }
 )  # fmt: skip
 #: Recipes count memory in GB, Slurm in MiB.
@@ -65,7 +66,8 @@ if [ "$status" -gt 128 ]; then
     echo "$status" >> "${ATTEMPTS}"
     attempts=$(wc -l < "${ATTEMPTS}")
     if [ "$attempts" -gt {retries} ]; then
-        echo "ended by signal $((status - 128)) $attempts times without finishing a step; not queued again" >&2
+        echo "ended by signal $((status - 128)) $attempts times without finishing a step; not queued again" \
+             "(9: killed, often for its memory; 10: its time limit is too short)" >&2
         exit "$status"
     fi
 fi
@@ -100,6 +102,7 @@ def options_of(
     *,
     name: str,
     array: str,
+    comment: str,
     folder: Path,
     warning_s: int,
     qos: str | None,
@@ -112,6 +115,7 @@ def options_of(
         needs: what each task is given.
         name: the job's name.
         array: indices of the array, such as ``0-9%4``.
+        comment: what tells the run's jobs from others.
         folder: where the tasks' output goes.
         warning_s: how long before its time limit a task is warned (seconds).
         qos: quality of service.
@@ -123,6 +127,7 @@ def options_of(
     options = {
         "job-name": name,
         "array": array,
+        "comment": comment,
         "nodes": "1",
         "ntasks": "1",
         "cpus-per-task": str(needs.cpus),
@@ -164,9 +169,7 @@ def check_options(more: Mapping[str, str]) -> None:
             )
 
 
-def script(
-    options: Mapping[str, str], *, command: str, setup: str, folder: Path, retries: int, warning_s: int
-) -> str:
+def script(options: Mapping[str, str], *, command: str, setup: str, folder: Path, retries: int, warning_s: int) -> str:
     """The batch script.
 
     Args:

@@ -1,7 +1,7 @@
 """A real Slurm cluster on this machine, in a folder of its own: munge, a controller and several node daemons.
 
-Debian's packages are enough (``apt-get install slurm-wlm munge``); neither root nor systemd nor cgroups are needed. Each
-"node" is a slurmd of its own with its own port, so that one of them can be killed with all that runs on it.
+Debian's packages are enough (``apt-get install slurm-wlm munge``); neither systemd nor cgroups are needed. Each "node"
+is a slurmd of its own with its own port, so that one of them can be killed with all that runs on it.
 
 As a program:
 
@@ -31,8 +31,8 @@ SBIN = "/usr/sbin:/usr/local/sbin"
 #: How long the daemons may take to find each other (seconds).
 START_SECONDS = 20.0
 
-#: No limits, no accounting, no cgroups; nodes have as many processors as they claim. A node that says nothing for ten
-#: seconds is down, which is as quick as Slurm gets: its jobs are queued again.
+#: No accounting, no cgroups. Jobs go to the idlest node, and nodes have as many processors as they claim. One that says
+#: nothing for ten seconds is down, which is as quick as Slurm gets: its jobs are queued again.
 CONFIGURATION = """\
 ClusterName=deepwriting
 SlurmctldHost={host}(127.0.0.1)
@@ -55,7 +55,7 @@ AccountingStorageType=accounting_storage/none
 SwitchType=switch/none
 MpiDefault=none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU_Memory
+SelectTypeParameters=CR_CPU_Memory,CR_LLN
 SlurmdParameters=config_overrides
 ReturnToService=2
 SlurmdTimeout=10
