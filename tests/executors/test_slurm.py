@@ -17,6 +17,7 @@ import pytest
 from deepwriting.errors import ExecutorError, RunLockedError
 from deepwriting.executors import PhaseJob, jobs_left, runner
 from deepwriting.executors import slurm_queue as queue
+from deepwriting.lease import FileNote, machine
 from deepwriting.pipeline import run_recipe, submit_recipe
 from deepwriting.recipe import Recipe
 from deepwriting.rundir import RunFolder
@@ -255,6 +256,25 @@ def test_a_task_that_somebody_requeues_goes_on(
     until("it is done", lambda: hastened(cluster, ids))
     assert finished(job) == ["00000"]
     assert [entry[:2] for entry in entries(job)] == [(0, 0), (0, 1)]
+
+
+def test_a_task_that_somebody_else_works_on_is_tried_again_later(
+    work: Callable[..., PhaseJob], cluster: SlurmCluster
+) -> None:
+    job = work("search")
+    theirs = FileNote(job.place("slurm").note(0))
+    held = {"host": "elsewhere", "pid": os.getpid(), "machine": machine(), "owner": "x", "beat": 1, "state": "running"}
+
+    def refused() -> bool:
+        theirs.write(held)  # as an owner does that lives
+        return any(each["reason"] == "BeginTime" for each in cluster.jobs())
+
+    ids = submit(job)
+    until("it waits", refused)
+    assert entries(job) == []
+    theirs.remove()
+    until("it is done", lambda: hastened(cluster, ids))
+    assert finished(job) == ["00000"]
 
 
 def test_a_lost_node_loses_nothing(work: Callable[..., PhaseJob], cluster: SlurmCluster, tmp_path: Path) -> None:
