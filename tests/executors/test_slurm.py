@@ -61,6 +61,10 @@ class Work(PipelineStep):
 """
 
 
+#: Name of each run's folder; what is in it would mean something to Slurm.
+FOLDER = "100% a run"
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     """The cluster; whatever is submitted goes there."""
@@ -83,7 +87,7 @@ def work(
 ) -> Iterator[Callable[..., PhaseJob]]:
     """Makes phases of ``Work``: ``work("first", tasks=2, entries=3, time="2m")``; their jobs end with the test."""
     yield lambda *args, **kwargs: phase_of(tmp_path, recipe_for, *args, **kwargs)
-    cluster.run("scancel", "--user", str(os.getuid()))
+    queue.cancel(queue.of_run(f"deepwriting {tmp_path / FOLDER}"))
 
 
 def phase_of(
@@ -105,7 +109,7 @@ def phase_of(
         "partition": partition, "slurm": slurm or {},
     }  # fmt: skip
     recipe, _ = recipe_for(folder / "none.jsonl", execution=execution)
-    run = folder / "100% a run"
+    run = folder / FOLDER
     step = slurm_steps.Work(str(run / name / "journal"), **{"entries": 1} | about)
     return PhaseJob(recipe, run, name, Phase("", [step], tasks), run / name / "logs", recipe.execution.of("search"))
 
