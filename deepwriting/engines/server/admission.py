@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 #: The test text: long enough that its mean tells, short enough to cost nothing.
 TEST_HEAD = "The ferry leaves at noon, and"
 TEST_TARGET = (
-    " nobody on the pier believes that it will come back before the storm does. An old man counts the ropes aloud, a girl"
-    " counts the gulls, and between the two numbers the captain finds the hour at which he means to turn around."
+    " nobody on the pier believes that it will come back before the storm does. An old man counts the ropes aloud, a"
+    " girl counts the gulls, and between the two numbers the captain finds the hour at which he means to turn around."
 )
 #: The test text is short, so its mean may differ by more than that of a whole answer.
 TOLERANCE = 2.0

@@ -21,6 +21,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from deepwriting.files import write_json
+
 #: Version of the file's layout.
 VERSION = 1
 #: How often the beat moves (seconds).
@@ -67,9 +69,7 @@ class Announcement:
     def beat(self) -> None:
         """Show that the server is still there."""
         self._note["beat"] += 1
-        draft = self.path.with_name(f".{self.path.name}.new")
-        draft.write_text(json.dumps(self._note), encoding="utf-8")
-        draft.replace(self.path)
+        write_json(self.path, self._note)
 
     def withdraw(self) -> None:
         """Nothing more shall be sent to the server. May be called twice."""

@@ -25,7 +25,7 @@ from deepwriting.engines.server.endpoint import Endpoint
 from deepwriting.engines.server.key import ApiKey
 from deepwriting.engines.server.pool import Pool
 from deepwriting.engines.server.tending import Check, Tender
-from deepwriting.engines.server.trouble import RefusedRequest, Refusal, Trouble, pause
+from deepwriting.engines.server.trouble import Refusal, RefusedRequest, Trouble, pause
 from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -185,7 +185,9 @@ class ServerClient:
             # A busy server that answers others is not away, however long this request has waited.
             since = max(first_failure, self._last_answer) if trouble.kind == "busy" else first_failure
             if now - since > self.patience_s:
-                raise EngineError(f"the server did not recover for {self.patience_s:g} s (patience_s): {trouble.reason}")
+                raise EngineError(
+                    f"the server did not recover for {self.patience_s:g} s (patience_s): {trouble.reason}"
+                )
             if (why := self._lost()) is not None:
                 raise EngineError(f"the server is lost: {why}")
             if self.alone or trouble.kind == "broken":

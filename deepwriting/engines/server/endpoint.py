@@ -1,7 +1,7 @@
 """One server of a pool, as this process knows it: whether it may be asked, and what it has in hand.
 
-    new ──check──▶ ready ──does not answer──▶ away ──check──▶ ready
-                     └──cannot be used──▶ unfit ──check──▶ ready
+new ──check──▶ ready ──does not answer──▶ away ──check──▶ ready
+                 └──cannot be used──▶ unfit ──check──▶ ready
 """
 
 from __future__ import annotations

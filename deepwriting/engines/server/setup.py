@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from deepwriting.engines.alignment import Tokeniser
 from deepwriting.engines.models import ResolvedModel, resolve_model
-from deepwriting.errors import EngineError, ModelNotFoundError
+from deepwriting.errors import ModelNotFoundError
 
 log = logging.getLogger(__name__)
 
