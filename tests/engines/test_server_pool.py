@@ -316,6 +316,11 @@ def test_a_server_whose_answers_are_of_no_use_is_left_alone(servers: list[OpenAI
 
 def test_a_server_that_lost_the_model(servers: list[OpenAIServer], caplog: pytest.LogCaptureFixture) -> None:
     asked = client(urls(servers))
+
+    async def fit(server: OneServer) -> str | None:
+        return None
+
+    asyncio.run(asked.look_at_all(fit, limit_s=10))
     servers[0].faults.append(Fault(404, '{"message": "The model does not exist."}', path="/completions"))
     prompts = [text(number) for number in range(12)]
     assert work(asked, prompts) == expected(prompts)

@@ -85,6 +85,20 @@ def test_several_servers_answer_as_one(servers: list[OpenAIServer], connect: Any
     assert min(len(server.requests) for server in servers) > 0
 
 
+def test_what_no_server_knows_puts_none_out(servers: list[OpenAIServer], connect: Any) -> None:
+    """The way of scoring is found by trying; a server that has never heard of one is none the worse."""
+    for server in servers:
+        server.scores, server.refused = {"prompt_logprobs"}, {"min_p"}
+    try:
+        engine = connect(urls=[server.url for server in servers])
+        assert engine._learned.protocol == "prompt_logprobs"
+        assert [member.state for member in engine._client.pool.members.values()] == ["ready"] * 3
+        assert len(work(engine)) == 16
+    finally:
+        for server in servers:
+            server.refused = set()
+
+
 def test_a_server_with_other_weights(
     servers: list[OpenAIServer], connect: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -165,7 +165,7 @@ class ServerClient:
             except RefusedRequest:
                 raise
             except Refusal as refusal:
-                if self.alone or len(self.pool.members) < 2:
+                if self._check is None or len(self.pool.members) < 2:  # before the check: it may be what is asked
                     raise
                 at.refuse(str(refusal))  # the model is not there, or the key: another server may have it
                 continue
