@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from deepwriting.engines.server.engine import ServerEngine
 from deepwriting.engines.server.locks import alive
 from deepwriting.engines.server.process import ServerProcess, ServerStart
 from deepwriting.errors import EngineError
+from tests.engines.programs import install
 
 OPTIONS: dict[str, Any] = {
     "n": 1, "max_tokens": 8, "temperature": 0.9, "top_p": 0.95, "top_k": 20, "frequency_penalty": 0.0, "stop": (),
@@ -38,15 +38,7 @@ PATIENCE_S = 120.0
 @pytest.fixture(autouse=True)
 def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts the test server where Python looks for vLLM, and servers' state into the test's own folder."""
-    package = tmp_path / "programs" / "vllm" / "entrypoints" / "openai"
-    package.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("openai_server.py"), package / "api_server.py")
-    launcher = tmp_path / "programs" / "sglang"
-    launcher.mkdir()
-    (launcher / "launch_server.py").write_text("import sys\nsys.exit('no device of compute capability 9')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "programs"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(server_process.tempfile, "tempdir", str(tmp_path))
+    install(tmp_path, monkeypatch)
     monkeypatch.setattr(server_trouble, "LONGEST_PAUSE_S", 0.5)
 
 
@@ -91,7 +83,7 @@ def test_killed_and_started_again(pocket_model: Path, opened: list[Any], caplog:
     engine = ServerEngine(str(pocket_model), start=ServerStart("vllm"), scoring="prompt_logprobs", dtype="float32")
     opened.append(engine)
     assert engine.info.revision == resolve_model(str(pocket_model)).revision
-    state = engine._process.state()
+    state = engine._processes[0].state()
     assert (state["state"], state["restarts"]) == ("ready", 0)
 
     async def work() -> list[Any]:
@@ -107,11 +99,11 @@ def test_killed_and_started_again(pocket_model: Path, opened: list[Any], caplog:
 
     expected = asyncio.run(work())
     assert asyncio.run(disturbed()) == expected
-    until(lambda: engine._process.state()["state"] == "ready")  # the supervisor looks a few times a second
-    again = engine._process.state()
+    until(lambda: engine._processes[0].state()["state"] == "ready")  # the supervisor looks a few times a second
+    again = engine._processes[0].state()
     assert again["restarts"] == 1
     assert again["server"] != state["server"]
-    assert "--- start 2" in engine._process.log_file.read_text()
+    assert "--- start 2" in engine._processes[0].log_file.read_text()
     engine.close()
     assert not alive(again["server"])
     assert not alive(again["supervisor"])
@@ -205,7 +197,7 @@ def test_a_server_that_dies_too_often(pocket_model: Path, opened: list[Any], mon
     monkeypatch.setattr(server_process, "MAX_RESTARTS", 1)
     engine = ServerEngine(str(pocket_model), start=ServerStart("vllm"), scoring="none")
     opened.append(engine)
-    process = engine._process
+    [process] = engine._processes
     for restarts in (0, 1):
         until(lambda: process.state()["state"] == "ready" and process.state()["restarts"] == restarts)  # noqa: B023
         os.kill(process.state()["server"], signal.SIGKILL)
