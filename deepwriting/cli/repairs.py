@@ -15,6 +15,8 @@ from deepwriting.errors import (
     DeepWritingError,
     DiskFullError,
     EngineError,
+    ExecutorError,
+    FolderError,
     HubError,
     JournalError,
     ModelNotFoundError,
@@ -32,6 +34,8 @@ from deepwriting.errors import (
     StageChangedError,
     StageMissingError,
     StageOrderError,
+    TaskHeldError,
+    TasksFailedError,
     TokenError,
     WorkerLostError,
 )
@@ -46,6 +50,13 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
     (CountsError, "this is a bug; please report it with the stage's folder counts/ and logs/"),
     (DamagedStageError, "have that stage done anew: deepwriting run … --redo STAGE"),
     (DiskFullError, "make room and run the same command again: it goes on where it stopped"),
+    (FolderError, "give the run another folder with --run-dir, or yourself the right to write this one"),
+    (ExecutorError, "look at `execution` in the recipe; --executor local runs the same recipe on this machine"),
+    (
+        TasksFailedError,
+        "`deepwriting status RUN` shows the last line of each failed task; the same command goes on from here",
+    ),
+    (TaskHeldError, "wait for it, or stop it; `deepwriting status RUN` shows where it runs"),
     (JournalError, "do the stage that keeps the journal anew: --redo search, or --redo source for queries of books"),
     (
         RemoteError,
