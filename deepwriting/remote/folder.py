@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepwriting.errors import RemoteError
+from deepwriting.hub.patience import PASSING, status_of
 from deepwriting.remote.places import protocol_of
 
 log = logging.getLogger(__name__)
@@ -141,14 +142,14 @@ class RemoteFolder:
         def pipe() -> bool:
             fs, root = self._opened()
             where = _join(root, path)
+            if protocol_of(self.url) not in ATOMIC_CREATION:
+                fs.invalidate_cache()
+                if fs.exists(where):
+                    return False
+                fs.pipe_file(where, content)
+                return True
             try:
-                if protocol_of(self.url) in ATOMIC_CREATION:
-                    fs.pipe_file(where, content, mode="create")
-                else:
-                    fs.invalidate_cache()
-                    if fs.exists(where):
-                        raise FileExistsError(where)
-                    fs.pipe_file(where, content)
+                fs.pipe_file(where, content, mode="create")
             except FileExistsError:
                 return False
             return True
@@ -194,7 +195,11 @@ class RemoteFolder:
                 try:
                     fs.rm_file(_join(root, path))
                 except FileNotFoundError:
-                    pass
+                    return
+                except Exception:  # the Hub's buckets say it in a way of their own
+                    fs.invalidate_cache()
+                    if fs.exists(_join(root, path)):
+                        raise
 
             self._patiently(rm, path, "delete")
 
@@ -238,6 +243,10 @@ class RemoteFolder:
             raise RemoteError(f"{self.url} needs a package that is not installed: {how}") from error
         except ValueError as error:  # a protocol that nobody knows
             raise RemoteError(f"{self.url} is no place that fsspec knows: {error}") from error
+        if protocol_of(self.url) == "hf":
+            from huggingface_hub.utils import disable_progress_bars
+
+            disable_progress_bars()  # one for every step of a search
         return fs, root
 
     def _patiently(self, request: Callable[[], T], path: str, what: str) -> T:
@@ -295,6 +304,8 @@ def _passing(error: BaseException) -> bool:
     """Whether the same request may work a little later."""
     if isinstance(error, (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError, RemoteError)):
         return False
+    if (status := status_of(error)) is not None:
+        return status in PASSING
     if isinstance(error, OSError):
         return not _is_local(error)
     return type(error).__module__.partition(".")[0] in _TRANSPORTS
