@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,8 @@ ATOMIC_CREATION = frozenset(("s3", "s3a", "gs", "gcs"))
 _OWN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 #: Packages whose own errors speak of the connection.
 _TRANSPORTS = frozenset(("aiohttp", "aiobotocore", "botocore", "httpx", "httpx2", "httpcore2", "requests", "urllib3"))
+#: How `hf_xet` tells that a request was refused, in an error about the network.
+_REFUSED = re.compile(r"HTTP status client error \(4(?!08|29)\d\d ")
 #: What an fsspec file system says about an object's content, the surest first.
 _VERSIONS = ("ETag", "etag", "xet_hash", "md5Hash", "content_md5", "generation", "version_id")
 #: And about the time at which it was put there.
@@ -306,6 +309,8 @@ def _passing(error: BaseException) -> bool:
         return False
     if (status := status_of(error)) is not None:
         return status in PASSING
+    if _REFUSED.search(str(error)):
+        return False
     if isinstance(error, OSError):
         return not _is_local(error)
     return type(error).__module__.partition(".")[0] in _TRANSPORTS

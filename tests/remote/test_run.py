@@ -16,12 +16,15 @@ from typing import Any
 
 import pytest
 
-from deepwriting.errors import NotFoundError, RunLockedError
+from deepwriting.builders.manifest import read_manifest
+from deepwriting.errors import DatasetNotFoundError, NotFoundError, RunLockedError
+from deepwriting.hub.location import locate
 from deepwriting.pipeline import run_recipe
 from deepwriting.recipe import Recipe
 from deepwriting.remote.folder import RemoteFolder
 from deepwriting.remote.journals import fetch_journal
 from deepwriting.remote.working import run_folder
+from deepwriting.report.gather import gather
 from deepwriting.rundir import RunFolder
 from deepwriting.stages import STAGE_NAMES
 from deepwriting.stages.rows import stage_documents
@@ -100,6 +103,14 @@ def test_a_run_there_equals_one_here(
     assert {path for path in there.keys() - ours if not path.endswith("/life")} == set()
     for path in (path for path in ours if path.startswith("deepwriting-20k/data/")):
         assert RemoteFolder(bucket).read(path) == (here / path).read_bytes()
+    # Its dataset is one for every command.
+    dataset = f"{bucket}/deepwriting-20k"
+    assert read_manifest(locate(f"{dataset}@0.1.0")) == read_manifest(here / "deepwriting-20k")
+    with pytest.raises(DatasetNotFoundError, match=r"holds version 0\.1\.0, not 9\.9\.9"):
+        locate(f"{dataset}@9.9.9")
+    report = gather(run)
+    assert report.run == bucket
+    assert report.stages == gather(RunFolder(here)).stages
     # And has nothing to do.
     began = time.monotonic()
     run_recipe(*made, run_folder(bucket))

@@ -29,9 +29,11 @@ def create(store: Store, request: Request, namespace: str, name: str) -> Respons
     store.require_write(request.token, namespace)
     bucket = store.bucket(namespace, name)
     private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
+    about = {"url": f"{request.origin}/buckets/{bucket.name}", "id": bucket.name}
     if not bucket.create(private=private):
-        raise StatusError(409, f"You already created this bucket: {bucket.name}")
-    return Response.json({"url": f"{request.origin}/buckets/{bucket.name}", "id": bucket.name})
+        # Clients that don't mind read the address all the same.
+        return Response.json(about | {"error": f"You already created this bucket: {bucket.name}"}, 409)
+    return Response.json(about)
 
 
 @route("GET", "/api/buckets/{namespace}/{name}")
