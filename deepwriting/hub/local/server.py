@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Importing these registers their routes.
-from deepwriting.hub.local import api_control, api_files, api_refs, api_repos, api_uploads, api_xet  # noqa: F401
+from deepwriting.hub.local import api_buckets, api_control, api_files, api_refs, api_repos, api_uploads, api_xet  # noqa: F401
 from deepwriting.hub.local.handler import CutError, Handler
 from deepwriting.hub.local.store import Store
 
