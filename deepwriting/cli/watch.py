@@ -79,7 +79,9 @@ def check_metrics_file(file: Path | None) -> None:
         raise click.UsageError(f"--prometheus {file}: its folder is not there, or nothing may be written into it")
 
 
-def watch_run(run: str, every: float | None, *, as_json: bool, prometheus: Path | None) -> None:
+def watch_run(
+    run: str, every: float | None = None, *, as_json: bool = False, prometheus: Path | None = None
+) -> None:
     """Show a run again and again while somebody works on it.
 
     Args:
