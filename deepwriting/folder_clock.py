@@ -22,7 +22,7 @@ class FolderClock:
     """Tells the present as the files of a folder know it.
 
     Args:
-        folder: the folder. Where nothing may be written into it, its clock cannot be asked, and this machine's is taken.
+        folder: the folder. Where nothing may be written into it, its clock cannot be asked: this machine's is taken.
     """
 
     def __init__(self, folder: Path):

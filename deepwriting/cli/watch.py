@@ -46,8 +46,8 @@ def command(run: str, every: float | None, as_json: bool, prometheus: Path | Non
     """Watch RUN (a name below runs/, a folder, or an address) until nobody works on it any more.
 
     Shows stages, tasks, speed, time left and scores so far, and of each task that failed or stalled the last line of
-    its log. Works on any machine that sees the run's folder; Ctrl-C ends the watching and nothing else. The exit code is
-    0 if the run ended in order, else 1.
+    its log. Works on any machine that sees the run's folder; Ctrl-C ends the watching and nothing else. The exit code
+    is 0 if the run ended in order, else 1.
     """
     watch_run(run, every, as_json=as_json, prometheus=prometheus)
 
@@ -79,9 +79,7 @@ def check_metrics_file(file: Path | None) -> None:
         raise click.UsageError(f"--prometheus {file}: its folder is not there, or nothing may be written into it")
 
 
-def watch_run(
-    run: str, every: float | None = None, *, as_json: bool = False, prometheus: Path | None = None
-) -> None:
+def watch_run(run: str, every: float | None = None, *, as_json: bool = False, prometheus: Path | None = None) -> None:
     """Show a run again and again while somebody works on it.
 
     Args:

@@ -18,6 +18,8 @@ from deepwriting.watching.model import Condition, Driver, RunView, StageView
 from deepwriting.watching.notes import NoteBook
 from deepwriting.watching.stages import StageReader, Worked
 
+#: Spelled out rather than imported: the stages import datatrove. A test compares them.
+STAGES = ("source", "dedupe", "select", "search", "annotate", "build")
 #: Seconds between two questions to a cluster's queue: it serves others, too.
 ASK_QUEUE_SECONDS = 15.0
 
@@ -55,12 +57,10 @@ class RunWatch:
         if not self._fresh:
             self.run = self._open()
         self._fresh = False
-        from deepwriting.stages import STAGE_NAMES
-
         self._stages.certain = True
         driver, driver_certain = self._driver()
         worked = Worked(driver is not None and driver.alive and not driver.jobs, _queued(driver))
-        records = {name: self.run.stage(name).record() for name in STAGE_NAMES}
+        records = {name: self.run.stage(name).record() for name in STAGES}
         search = self._search(records)
         stages, rows = dict[str, StageView](), None
         for name, record in records.items():
@@ -85,7 +85,8 @@ class RunWatch:
         executor = str(values.get("executor") or "local")
         left = self._jobs_left(executor, jobs) if jobs else []
         alive = left is None or bool(left) if jobs else not noted.lost()
-        driver = Driver(noted.host, noted.pid, str(values["started"]), executor, jobs, left, noted.silent_seconds, alive)
+        started, silent = str(values["started"]), noted.silent_seconds
+        driver = Driver(noted.host, noted.pid, started, executor, jobs, left, silent, alive)
         return driver, alive or noted.certain or bool(jobs)
 
     def _jobs_left(self, executor: str, jobs: Sequence[str]) -> list[str] | None:

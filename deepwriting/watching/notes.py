@@ -1,14 +1,15 @@
 """Reading the notes of whoever works on a run, again and again: what they say, and whether somebody still beats.
 
-A task's note, and the driver's, is written anew every few seconds with another beat (``deepwriting/lease.py``). Who looks
-for the first time has only the file's age, by the clock that stamps it. Who has looked before knows more: a beat that
-has moved since is alive, whatever any clock says. So one book of notes is kept for as long as somebody watches.
+A task's note, and the driver's, is written anew every few seconds with another beat (``deepwriting/lease.py``). Who
+looks for the first time has only the file's age, by the clock that stamps it. Who has looked before knows more: a beat
+that has moved since is alive, whatever any clock says. So one book of notes is kept for as long as somebody watches.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -50,7 +51,7 @@ class Noted:
     @property
     def here(self) -> bool:
         """Whether the writer's process can be looked up on this machine."""
-        return bool(self.values.get("machine") == machine())
+        return self.host == socket.gethostname() and self.values.get("machine", machine()) == machine()
 
     @property
     def certain(self) -> bool:

@@ -8,13 +8,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deepwriting.executors.settle import SETTLE
 from deepwriting.executors.task import LAST_PHASE
 from deepwriting.reer.status import SearchStatus
 from deepwriting.rundir import StageFolder, StageRecord
 from deepwriting.watching.model import TASK_STATES, Condition, PhaseView, StageView
 from deepwriting.watching.notes import NoteBook
 from deepwriting.watching.tasks import PhaseTasks, look_at_phase
+
+#: The phase behind a stage's last one that counts its rows, where nobody waits for it. Spelled out rather than
+#: imported: ``executors/settle.py`` imports datatrove. A test compares them.
+SETTLE = "settle"
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,11 @@ def _condition(states: Collection[str], worked: Worked) -> Condition:
         return "running"
     if worked.driven or worked.queued:
         return "stalled" if "stalled" in states else "running" if worked.driven else "queued"
-    if worked.queued is None and not states:
-        return "queued"
-    return "failed" if "failed" in states else "interrupted"
+    if "failed" in states:
+        return "failed"
+    if worked.queued is None:
+        return "stalled" if "stalled" in states else "queued"
+    return "interrupted"
 
 
 def _with_speed(view: StageView, search: SearchStatus | None) -> StageView:

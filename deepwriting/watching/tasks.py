@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from deepwriting.executors.task import task_note
 from deepwriting.rundir import StageFolder
