@@ -49,7 +49,8 @@ def command(run: str | None, as_json: bool, prometheus: Path | None, watch: floa
     else:
         from deepwriting.cli.console import out
 
-        out().print(drawn(watcher, view), crop=False)
+        console = out()
+        console.print(drawn(watcher, view, console.width), crop=False)
 
 
 def _list_runs(as_json: bool) -> None:

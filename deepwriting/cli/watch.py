@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deepwriting.errors import NotFoundError
+from deepwriting.errors import NotFoundError, RunError
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -107,33 +107,42 @@ def watch_run(run: str, every: float | None = None, *, as_json: bool = False, pr
                 condition = view.condition
                 write(prometheus, view)
                 if live is not None:
-                    live.update(drawn(watch, view), refresh=True)
+                    live.update(drawn(watch, view, console.width), refresh=True)
                 elif as_json:
                     click.echo(json.dumps(view.as_dict(), ensure_ascii=False))
                 else:
-                    console.print(drawn(watch, view), crop=False)
+                    console.print(drawn(watch, view, console.width), crop=False)
     except KeyboardInterrupt:  # to stop looking is not to interrupt anything
         return
     if condition in ("failed", "interrupted"):
         raise SystemExit(NOT_WELL)
 
 
-def drawn(watch: RunWatch, view: RunView) -> Group:
-    """A view for people."""
+def drawn(watch: RunWatch, view: RunView, width: int) -> Group:
+    """A view for people.
+
+    Args:
+        watch: who looks.
+        view: the run.
+        width: of the terminal (columns).
+    """
     from deepwriting.cli.watch_view import go_on, run_view
 
     over = view.condition in ("failed", "interrupted")
-    return run_view(view, go_on=go_on(watch.run.path, watch.run.recipe_text) if over else "")
+    command = go_on(watch.run.path, watch.run.recipe_text, watch.name) if over else ""
+    return run_view(view, width=width, go_on=command)
 
 
 def _looks(watch: RunWatch, every: float) -> Iterator[RunView]:
     """Views of a run, until it is certain that nobody works on it."""
     yield (view := first_look(watch))
+    # A file server, or a store, that is away for a moment is no reason to stop watching for the night.
+    away = (OSError, RunError) if "://" in watch.name else (OSError,)
     while view.going or not view.certain:
         time.sleep(every)
         try:
             view = watch.look()
-        except OSError as error:  # a file server that is away for a moment is no reason to stop watching for the night
+        except away as error:
             click.echo(f"cannot be read just now: {error}", err=True)
         else:
             yield view

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from deepwriting.cli.console import duration
+from deepwriting.cli.console import PLAIN_WIDTH, duration
 from deepwriting.cli.search_view import search_panel
 from deepwriting.cli.tables import plain_table
 from deepwriting.watching import TASK_STATES, Driver, PhaseView, RunView, StageView, TaskView
@@ -23,14 +23,17 @@ MOST_JOBS = 4
 STYLES = {"failed": "bold red", "stalled": "bold yellow", "interrupted": "bold yellow", "running": "green"}
 
 
-def run_view(view: RunView, *, go_on: str = "") -> Group:
+def run_view(view: RunView, *, width: int = PLAIN_WIDTH, go_on: str = "") -> Group:
     """Everything about a run.
 
     Args:
         view: the run.
+        width: of the terminal (columns); in a narrow one the table of stages leaves out their tasks.
         go_on: the command that continues it, for one that nobody works on.
     """
-    parts: list[RenderableType] = [_stages(view), _headline(view)]
+    parts: list[RenderableType] = [_stages(view, width), _headline(view)]
+    if view.troubles:  # before what may be cut off at the end of a low terminal
+        parts.append(_troubles(view.troubles))
     stage = view.current
     if stage is not None:
         if stage.name == "search" and view.search is not None:
@@ -39,8 +42,6 @@ def run_view(view: RunView, *, go_on: str = "") -> Group:
             parts.append(_with_tasks(plain_table(stage.name, stage.condition), stage))
         if len(stage.running) > 1:
             parts.append(_running(stage.running))
-    if view.troubles:
-        parts.append(_troubles(view.troubles))
     parts += [Text(f"not certain: {caution}", style="dim") for caution in view.cautions]
     if go_on and view.condition in ("failed", "interrupted"):
         # One line, however long: a folded command cannot be pasted.
@@ -48,22 +49,33 @@ def run_view(view: RunView, *, go_on: str = "") -> Group:
     return Group(*parts)
 
 
-def go_on(folder: Path, recipe_text: str) -> str:
-    """What to give ``deepwriting run`` to continue a run: the recipe kept in it, and its folder."""
+def go_on(folder: Path, recipe_text: str, name: str) -> str:
+    """What to give ``deepwriting run`` to continue a run: the recipe kept in it, and its folder or address.
+
+    Args:
+        folder: its folder, or the copy of one that is elsewhere.
+        recipe_text: its recipe.
+        name: what it is called.
+    """
     from deepwriting.recipe import parse_recipe
 
     recipe = folder / "recipe.yaml"
     usual = Path("runs") / parse_recipe(recipe_text, str(recipe)).name
-    where = [] if usual.resolve() == folder.resolve() else ["--run-dir", str(folder)]
+    elsewhere = name if "://" in name else str(folder)
+    where = [] if usual.resolve() == folder.resolve() else ["--run-dir", elsewhere]
     return shlex.join([str(recipe), *where])
 
 
-def _stages(view: RunView) -> Table:
+def _stages(view: RunView, width: int) -> Table:
     """What each stage did with its rows, and its tasks where there are several."""
     several = any(stage.phase is not None and stage.phase.total > 1 for stage in view.stages.values())
+    several = several and width >= PLAIN_WIDTH
     columns = ["stage", "state", *(["tasks"] if several else []), "in", "out", "rejected", "why", "time"]
     right = [columns.index(name) for name in ("in", "out", "rejected", "time")]
     table = plain_table(*columns, right=right, title=view.run)
+    table.padding = (0, 1, 0, 0)
+    for column in table.columns:
+        column.no_wrap = column.header != "why"  # it gets what the others leave
     for stage in view.stages.values():
         row: list[RenderableType] = [stage.name, Text(stage.condition, style=STYLES.get(stage.condition, ""))]
         if several:
@@ -86,20 +98,22 @@ def _rows(stage: StageView) -> tuple[str, str, str, str, str]:
 
 def _headline(view: RunView) -> Text:
     """How the run stands, and who drives it."""
-    line = Text("run ").append(view.condition, style=STYLES.get(view.condition, "bold"))
+    verb = "has" if view.condition in ("failed", "finished", "stalled", "stopped") else "is"
+    line = Text(f"The run {verb} ").append(view.condition, style=STYLES.get(view.condition, "bold"))
     if view.driver is not None and (view.going or view.condition == "interrupted"):
         line.append(f": {_driver(view.driver)}")
-    return line.append("\n")
+    return line
 
 
 def _driver(driver: Driver) -> str:
-    where = "" if driver.executor == "local" else f" ({driver.executor})"
+    began = driver.started.replace("T", " ").replace("+00:00", " UTC")
     if not driver.jobs:
-        heard = f", last heard of {duration(driver.silent_seconds)} ago"
-        return f"pid {driver.pid} on {driver.host}{where}, since {driver.started}{'' if driver.alive else heard}"
+        where = "" if driver.executor == "local" else f" ({driver.executor})"
+        heard = "" if driver.alive else f", last heard of {duration(driver.silent_seconds)} ago"
+        return f"pid {driver.pid} on {driver.host}{where}, since {began}{heard}"
     named = ", ".join(driver.jobs[:MOST_JOBS]) + (" …" if len(driver.jobs) > MOST_JOBS else "")
     left = "" if driver.jobs_left is None else f", {len(driver.jobs_left)} of them queued or running"
-    return f"{len(driver.jobs)} {driver.executor} jobs ({named}){left}; submitted on {driver.host} at {driver.started}"
+    return f"{len(driver.jobs)} {driver.executor} jobs ({named}){left}; submitted on {driver.host}, {began}"
 
 
 def _with_tasks(panel: Table, stage: StageView) -> Table:
@@ -111,6 +125,9 @@ def _with_tasks(panel: Table, stage: StageView) -> Table:
     if phase is not None and (phase.total > 1 or stage.troubles):
         panel.add_row("tasks", _tasks(phase))
     if stage.name == "search":
+        last = max(stage.running, key=lambda task: task.seconds_left or 0.0, default=None)
+        if last is not None and phase is not None and phase.total > 1 and last.seconds_left is not None:
+            panel.add_row("slowest task", f"{last.rank}, {duration(last.seconds_left)} left")
         return panel
     of = f" of {stage.rows_total}" if stage.rows_total is not None else ""
     panel.add_row("rows", f"{stage.rows_done}{of} through")
@@ -128,7 +145,9 @@ def _tasks(phase: PhaseView) -> str:
 
 def _running(tasks: Sequence[TaskView]) -> Table:
     """Tasks that run, those with the most time left first: they decide when the stage ends."""
-    table = plain_table("task", "where", "rows", "rows/min", "left", "heard of", right=(2, 3, 4, 5))
+    counted = any(task.rows_done is not None for task in tasks)
+    columns = ["task", "where", *(["rows", "rows/min", "left"] if counted else []), "heard of"]
+    table = plain_table(*columns, right=range(2, len(columns)))
     slowest = sorted(tasks, key=lambda task: (-(task.seconds_left or 0.0), task.rank))
     for task in slowest[:MOST_TASKS]:
         rows = "" if task.rows_done is None else f"{task.rows_done:,.1f}".removesuffix(".0")
@@ -136,9 +155,10 @@ def _running(tasks: Sequence[TaskView]) -> Table:
         rate = "" if task.rows_per_second is None else f"{task.rows_per_second * 60:,.1f}"
         left = "" if task.seconds_left is None else duration(task.seconds_left)
         heard = f"{duration(task.silent_seconds or 0.0)} ago"
-        table.add_row(str(task.rank), _where(task), rows + of if rows else "", rate, left, heard)
+        figures = [rows + of if rows else "", rate, left] if counted else []
+        table.add_row(str(task.rank), _where(task), *figures, heard)
     if len(tasks) > MOST_TASKS:
-        table.add_row("", f"and {len(tasks) - MOST_TASKS} more with less time left")
+        table.add_row("", f"and {len(tasks) - MOST_TASKS} more" + (" with less time left" if counted else ""))
     return table
 
 
