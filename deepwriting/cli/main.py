@@ -28,6 +28,7 @@ COMMANDS = {
     "show": "show one row: query, thinking before and after, answer, scores",
     "status": "show where a run stands",
     "verify": "check a dataset against its manifest, card and texts",
+    "watch": "watch a run until it ends",
 }
 
 

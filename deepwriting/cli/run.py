@@ -96,12 +96,11 @@ def _submit(recipe: Recipe, text: str, folder: Path, asked: dict[str, str | None
         return
     out().print(jobs_table(jobs), crop=False)
     if wait:
-        from deepwriting.cli.status import watch_run
-        from deepwriting.rundir import RunFolder
+        from deepwriting.cli.watch import watch_run
 
-        watch_run(RunFolder(folder))
+        watch_run(str(folder))
     else:
-        click.echo(f"{len(jobs)} jobs are in the queue. Watch them: deepwriting status {folder} --watch")
+        click.echo(f"{len(jobs)} jobs are in the queue. Watch them: deepwriting watch {folder}")
 
 
 def _describe(recipe: Recipe, folder: Path, asked: dict[str, str | None], as_json: bool) -> None:

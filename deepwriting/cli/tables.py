@@ -13,7 +13,6 @@ from rich.table import Table
 
 from deepwriting.cli.console import duration
 from deepwriting.rundir import RunFolder, StageRecord
-from deepwriting.stages.rows import stage_documents
 
 
 def plain_table(*columns: str, right: Iterable[int] = (), title: str | None = None) -> Table:
@@ -94,6 +93,8 @@ def planned_table(stages: Sequence[Mapping[str, Any]], folder: Path) -> Table:
 
 def search_table(run: RunFolder) -> Table:
     """What the search achieved, over all rows that it finished."""
+    from deepwriting.stages.rows import stage_documents  # imports datatrove, which the other tables do without
+
     rows = [document["metadata"] for document in stage_documents(run, "search")]
     table = plain_table("search", "no thinking", "before", "after", right=(1, 2, 3))
     if not rows:

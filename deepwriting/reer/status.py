@@ -11,9 +11,9 @@ import math
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,8 +35,8 @@ class Worker:
         host: its machine.
         pid: its process id there.
         started: when it began.
-        updated: when it last wrote.
-        age: seconds since then.
+        updated: when it last wrote, by its machine's clock.
+        age: seconds since then, by nobody's clock but the folder's.
         life: what is to be thought of it.
     """
 
@@ -128,28 +128,30 @@ class SearchStatus:
         }  # fmt: skip
 
 
-def read_status(folder: Path, *, total: int | None = None, now: datetime | None = None) -> SearchStatus | None:
+def read_status(
+    folder: Path, *, total: int | None = None, age: Callable[[Path], float] | None = None
+) -> SearchStatus | None:
     """Read and merge the files of a search.
 
     Args:
         folder: ``search/status`` of a run.
         total: rows to search, if the run knows; else what the tasks that have begun say.
-        now: the present.
+        age: tells how long ago a file was written (seconds); by the folder's own clock if left out.
 
     Returns:
         The status; ``None`` if no search has begun.
     """
-    now = now or datetime.now(UTC)
-    files = {}
+    age = age or _age
+    files, ages = {}, {}
     for file in sorted(folder.glob("*.json")):
         with contextlib.suppress(OSError, ValueError):  # removed, or from another hand: the others still tell something
             data = json.loads(file.read_text(encoding="utf-8"))
             if isinstance(data, dict) and data.get("version") == 1:
-                files[file.stem] = data
+                files[file.stem], ages[file.stem] = data, age(file)
     if not files:
         return None
     status = merge(files.values())
-    status.workers = [_worker(task, data, now) for task, data in files.items()]
+    status.workers = [_worker(task, data, ages[task]) for task, data in files.items()]
     live = [data["rates"] for data, worker in zip(files.values(), status.workers, strict=True)
             if worker.life == "running"]  # fmt: skip
     for name in ("tokens_in_per_second", "tokens_out_per_second", "rows_per_second"):
@@ -199,9 +201,16 @@ def merge(files: Iterable[Mapping[str, Any]]) -> SearchStatus:
     return status
 
 
-def _worker(task: str, data: Mapping[str, Any], now: datetime) -> Worker:
+def _age(file: Path) -> float:
+    # What the file itself says is by its writer's clock, which may be another machine's.
+    from deepwriting.folder_clock import clock_of
+
+    return clock_of(file.parent.resolve()).age(file.stat().st_mtime)
+
+
+def _worker(task: str, data: Mapping[str, Any], age: float) -> Worker:
     started, updated = (datetime.fromisoformat(data[key]) for key in ("started", "updated"))
-    age = max((now - updated).total_seconds(), 0.0)  # clocks of two machines differ
+    age = max(age, 0.0)
     life: Life
     if data["state"] != "running":
         life = "stopped"

@@ -52,7 +52,10 @@ def status_of(tmp_path: Path) -> Callable[..., Any]:
     def read(*tasks: dict[str, Any], total: int | None = None) -> Any:
         for index, data in enumerate(tasks):
             write_json(tmp_path / f"{index:05d}.json", data)
-        return read_status(tmp_path, total=total, now=NOW)
+        return read_status(tmp_path, total=total, age=lambda file: age(json.loads(file.read_text())))
+
+    def age(data: dict[str, Any]) -> float:
+        return (NOW - datetime.fromisoformat(data["updated"])).total_seconds()
 
     return read
 
