@@ -44,7 +44,7 @@ def test_a_run_in_several_tasks_of_which_one_fails(
     tmp_path: Path, call: Any, write_recipe: Any, told: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_recipe(tmp_path / "short.yaml", execution={"tasks": 2})
-    assert call("run", "short.yaml", "--until", "search") == 0
+    assert call("run", "short.yaml", "--until", "search", "--run-dir", str(tmp_path / "runs/short")) == 0
     search = RunFolder(tmp_path / "runs/short").stage("search")
     # As if it had been killed in its second task, whose journal somebody else then wrote into.
     record = search.record()
@@ -53,7 +53,7 @@ def test_a_run_in_several_tasks_of_which_one_fails(
     search.save(record)
     (search.logs / "completions" / "00001").unlink()
     (search.path / "journal" / "00001.jsonl").write_text('{"event": "header", "settings": "another"}\n')
-    assert call("run", "short.yaml", "--until", "search") == 1
+    assert call("run", "short.yaml", "--until", "search", "--run-dir", str(tmp_path / "runs/short")) == 1
     capsys.readouterr()
 
     code, shown, _ = told("watch", "short", "--every", "0.1")
@@ -85,7 +85,7 @@ def test_a_watched_run_goes_by(tmp_path: Path, call: Any, write_recipe: Any) -> 
     begun = "until [ -f runs/short/recipe.yaml ]; do sleep 0.05; done"
     watcher = subprocess.Popen(["sh", "-c", f"{begun}; exec {watch}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with watcher:
-        assert call("run", "short.yaml", "--until", "search") == 0
+        assert call("run", "short.yaml", "--until", "search", "--run-dir", str(tmp_path / "runs/short")) == 0
         shown, complaints = watcher.communicate(timeout=PATIENCE)
     assert (watcher.returncode, complaints) == (0, b"")
     looks = [json.loads(line) for line in shown.splitlines()]
@@ -96,7 +96,8 @@ def test_a_watched_run_goes_by(tmp_path: Path, call: Any, write_recipe: Any) -> 
     assert any(stage["running"] for stage in search)
     [phase] = search[-1]["phases"]
     assert phase == {"name": "", "tasks": {"done": 2, "running": 0, "stalled": 0, "failed": 0, "waiting": 0}}
-    assert 'deepwriting_run_condition{run="runs/short",condition="stopped"} 1' in Path("short.prom").read_text()
+    series = f'deepwriting_run_condition{{run="{tmp_path}/runs/short",condition="stopped"}} 1'
+    assert series in Path("short.prom").read_text()
 
 
 def test_a_killed_run_is_not_well(here: Path, told: Any) -> None:
@@ -129,7 +130,7 @@ def test_one_look_writes_metrics(here: Path, told: Any) -> None:
     code, shown, _ = told("status", "short", "--prometheus", "short.prom")
     assert code == 0
     assert "The run has stopped" in shown
-    assert 'deepwriting_search_steps_total{run="runs/short"}' in Path("short.prom").read_text()
+    assert f'deepwriting_search_steps_total{{run="{here}/runs/short"}}' in Path("short.prom").read_text()
 
 
 def test_metrics_that_cannot_be_written_do_not_end_the_watching(here: Path, told: Any) -> None:
