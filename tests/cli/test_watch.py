@@ -114,6 +114,18 @@ def test_a_killed_run_is_not_well(here: Path, told: Any) -> None:
     assert "goes on with: deepwriting run runs/short/recipe.yaml" in shown
 
 
+def test_a_run_whose_recipe_is_not_of_this_version_is_shown(here: Path, told: Any) -> None:
+    run = RunFolder(here / "runs/short")
+    record = run.stage("search").record()
+    assert record is not None
+    record.state = "running"
+    run.stage("search").save(record)
+    (run.path / "recipe.yaml").write_text("name: short\nspells: 3\n")
+    code, shown, _ = told("watch", "short")
+    assert code == 1
+    assert "goes on with: deepwriting run runs/short/recipe.yaml --run-dir runs/short" in shown
+
+
 def test_what_cannot_be_watched(here: Path, told: Any) -> None:
     code, _, complaints = told("watch", "nonsense")
     assert code == 1
