@@ -171,7 +171,7 @@ def _troubles(tasks: Sequence[TaskView]) -> Table:
     table = plain_table("task", "state", "where", "why, and the last line of its log")
     for task in sorted(tasks, key=lambda task: (task.state, task.stage, task.phase, task.rank))[:MOST_TASKS]:
         name = " ".join(part for part in (task.stage, task.phase, str(task.rank)) if part)
-        attempt = f" ({task.attempt} times)" if task.attempt > 1 else ""
+        attempt = f" (attempt {task.attempt})" if task.attempt > 1 else ""
         why = Text(task.why)
         if task.last_line:
             why.append(f"\n{task.last_line}", style="dim")

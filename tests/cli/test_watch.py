@@ -63,7 +63,7 @@ def test_a_task_that_fails_is_shown_with_its_last_words(
     assert "1: 1 failed" in shown
     lines = [line.strip() for line in shown.splitlines()]
     [failed] = [line for line in lines if line.startswith("search 0")]
-    assert "failed (2 times)" in failed
+    assert "failed (attempt 2)" in failed
     assert "JournalError" in failed
     assert any("search/logs/deepwriting/task_00000.log" in line for line in lines)
     assert lines[-1] == "goes on with: deepwriting run runs/short/recipe.yaml"
