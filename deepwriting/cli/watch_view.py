@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.text import Text
 from deepwriting.cli.console import PLAIN_WIDTH, duration
 from deepwriting.cli.search_view import search_panel
 from deepwriting.cli.tables import plain_table
+from deepwriting.errors import RecipeError
 from deepwriting.watching import TASK_STATES, Driver, PhaseView, RunView, StageView, TaskView
 
 #: Tasks of one kind that are listed; of the rest there is the number.
@@ -37,7 +39,7 @@ def run_view(view: RunView, *, width: int = PLAIN_WIDTH, go_on: str = "") -> Gro
     stage = view.current
     if stage is not None:
         if stage.name == "search" and view.search is not None:
-            parts.append(_with_tasks(search_panel(view.search, held=view.going), stage))
+            parts.append(_with_tasks(search_panel(view.search, held=view.condition in ("queued", "running")), stage))
         elif view.going:
             parts.append(_with_tasks(plain_table(stage.name, stage.condition), stage))
         if len(stage.running) > 1:
@@ -60,9 +62,11 @@ def go_on(folder: Path, recipe_text: str, name: str) -> str:
     from deepwriting.recipe import parse_recipe
 
     recipe = folder / "recipe.yaml"
-    usual = Path("runs") / parse_recipe(recipe_text, str(recipe)).name
+    usual = None
+    with contextlib.suppress(RecipeError):  # of another version, say: to look at a run is not to judge it
+        usual = (Path("runs") / parse_recipe(recipe_text, str(recipe)).name).resolve()
     elsewhere = name if "://" in name else str(folder)
-    where = [] if usual.resolve() == folder.resolve() else ["--run-dir", elsewhere]
+    where = [] if usual == folder.resolve() else ["--run-dir", elsewhere]
     return shlex.join([str(recipe), *where])
 
 
@@ -167,7 +171,7 @@ def _troubles(tasks: Sequence[TaskView]) -> Table:
     table = plain_table("task", "state", "where", "why, and the last line of its log")
     for task in sorted(tasks, key=lambda task: (task.state, task.stage, task.phase, task.rank))[:MOST_TASKS]:
         name = " ".join(part for part in (task.stage, task.phase, str(task.rank)) if part)
-        attempt = f" ({task.attempt} times)" if task.attempt > 1 else ""
+        attempt = f" (attempt {task.attempt})" if task.attempt > 1 else ""
         why = Text(task.why)
         if task.last_line:
             why.append(f"\n{task.last_line}", style="dim")

@@ -49,7 +49,9 @@ def metrics(view: RunView) -> str:
     parts = [*_of_run(view), *_of_stages(list(view.stages.values()))]
     if view.search is not None:
         parts += _of_search(view.search)
-    return "".join(f"{line}\n" for metric in parts for line in metric.lines(view.run))
+    # One series is one run, wherever whoever watches it stands.
+    run = view.run if "://" in view.run else os.path.abspath(view.run)
+    return "".join(f"{line}\n" for metric in parts for line in metric.lines(run))
 
 
 def write_metrics(file: Path, view: RunView) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -15,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from deepwriting.cli.watch_view import MOST_TASKS, run_view
+from deepwriting.executors.task import TaskPlace, around_task
 from deepwriting.holder import NOTE
 from deepwriting.rundir import RunFolder, StageRecord
 from deepwriting.watching import Driver, PhaseView, RunView, StageView, TaskView
@@ -40,32 +43,29 @@ def told(call: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[i
     return tell
 
 
-def test_a_run_in_several_tasks_of_which_one_fails(
-    tmp_path: Path, call: Any, write_recipe: Any, told: Any, capsys: pytest.CaptureFixture[str]
+def test_a_task_that_fails_is_shown_with_its_last_words(
+    here: Path, call: Any, told: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_recipe(tmp_path / "short.yaml", execution={"tasks": 2})
-    assert call("run", "short.yaml", "--until", "search") == 0
-    search = RunFolder(tmp_path / "runs/short").stage("search")
-    # As if it had been killed in its second task, whose journal somebody else then wrote into.
+    search = RunFolder(here / "runs/short").stage("search")
+    # As if it had been killed, and somebody had then changed its journal.
     record = search.record()
     assert record is not None
-    record.state = "running"
-    search.save(record)
-    (search.logs / "completions" / "00001").unlink()
-    (search.path / "journal" / "00001.jsonl").write_text('{"event": "header", "settings": "another"}\n')
-    assert call("run", "short.yaml", "--until", "search") == 1
+    search.save(dataclasses.replace(record, state="running"))
+    (search.logs / "completions" / "00000").unlink()
+    (search.path / "journal" / "00000.jsonl").write_text('{"event": "header", "settings": "another"}\n')
+    run = ["short.yaml", "--until", "search", "--run-dir", str(here / "runs/short")]
+    assert call("run", *run) == 1
     capsys.readouterr()
 
     code, shown, _ = told("watch", "short", "--every", "0.1")
     assert code == 1
     assert "The run has failed" in shown
-    assert "1 of 2" in shown
-    assert "2: 1 done, 1 failed" in shown
+    assert "1: 1 failed" in shown
     lines = [line.strip() for line in shown.splitlines()]
-    [failed] = [line for line in lines if line.startswith("search 1")]
-    assert "failed (2 times)" in failed
+    [failed] = [line for line in lines if line.startswith("search 0")]
+    assert "failed (attempt 2)" in failed
     assert "JournalError" in failed
-    assert any("search/logs/deepwriting/task_00001.log" in line for line in lines)
+    assert any("search/logs/deepwriting/task_00000.log" in line for line in lines)
     assert lines[-1] == "goes on with: deepwriting run runs/short/recipe.yaml"
 
     code, shown, _ = told("status", "short", "--json")
@@ -73,30 +73,47 @@ def test_a_run_in_several_tasks_of_which_one_fails(
     data = json.loads(shown)
     assert (data["condition"], data["running"], data["certain"]) == ("failed", None, True)
     [trouble] = data["stages"]["search"]["troubles"]
-    assert (trouble["rank"], trouble["state"], trouble["attempt"]) == (1, "failed", 2)
+    assert (trouble["rank"], trouble["state"], trouble["attempt"]) == (0, "failed", 2)
     assert trouble["why"].startswith("JournalError: ")
     assert trouble["last_line"]
     assert data["stages"]["dedupe"]["condition"] == "finished"
 
 
-def test_a_watched_run_goes_by(tmp_path: Path, call: Any, write_recipe: Any) -> None:
-    write_recipe(tmp_path / "short.yaml", execution={"tasks": 2})
-    watch = f"{sys.executable} -m deepwriting watch short --every 0.1 --json --prometheus short.prom"
-    begun = "until [ -f runs/short/recipe.yaml ]; do sleep 0.05; done"
-    watcher = subprocess.Popen(["sh", "-c", f"{begun}; exec {watch}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with watcher:
-        assert call("run", "short.yaml", "--until", "search") == 0
-        shown, complaints = watcher.communicate(timeout=PATIENCE)
-    assert (watcher.returncode, complaints) == (0, b"")
-    looks = [json.loads(line) for line in shown.splitlines()]
-    assert looks[0]["running"]["pid"] == os.getpid()
-    assert {look["condition"] for look in looks[:-1]} == {"running"}
-    assert looks[-1]["condition"] == "stopped"
-    search = [look["stages"]["search"] for look in looks if look["stages"]["search"]["state"] != "waiting"]
-    assert any(stage["running"] for stage in search)
-    [phase] = search[-1]["phases"]
-    assert phase == {"name": "", "tasks": {"done": 2, "running": 0, "stalled": 0, "failed": 0, "waiting": 0}}
-    assert 'deepwriting_run_condition{run="runs/short",condition="stopped"} 1' in Path("short.prom").read_text()
+def test_a_watched_run_goes_by(here: Path) -> None:
+    run = RunFolder(here / "runs/short")
+    search = run.stage("search")
+    record = search.record()
+    assert record is not None
+    (search.logs / "completions" / "00000").unlink()
+    place = TaskPlace(str(run.path), "search", "", "ray", str(here), "search/logs")
+    command = [sys.executable, "-m", "deepwriting", "watch", "short", "--every", "0.1", "--json"]
+    looks: list[dict[str, Any]] = []
+    with contextlib.ExitStack() as going:
+        going.enter_context(run.locked("ray"))
+        search.save(dataclasses.replace(record, state="running"))
+        watcher = subprocess.Popen([*command, "--prometheus", "short.prom"], stdout=subprocess.PIPE, text=True)
+        assert watcher.stdout is not None
+        looks.append(json.loads(watcher.stdout.readline()))
+        with around_task(place, 0):
+            while not looks[-1]["stages"]["search"]["running"]:
+                looks.append(json.loads(watcher.stdout.readline()))
+        (search.logs / "completions" / "00000").touch()
+        search.save(record)
+    looks += [json.loads(line) for line in watcher.stdout]
+    assert watcher.wait(PATIENCE) == 0
+    watcher.stdout.close()
+    first, running = looks[0], next(look for look in looks if look["stages"]["search"]["running"])
+    assert (first["condition"], first["running"]["pid"], first["running"]["executor"]) == (
+        "running",
+        os.getpid(),
+        "ray",
+    )
+    [task] = running["stages"]["search"]["running"]
+    assert (task["rank"], task["state"], task["pid"], task["attempt"]) == (0, "running", os.getpid(), 2)
+    assert running["stages"]["search"]["phases"][0]["tasks"]["running"] == 1
+    assert (looks[-1]["condition"], looks[-1]["running"]) == ("stopped", None)
+    series = f'deepwriting_run_condition{{run="{here}/runs/short",condition="stopped"}} 1'
+    assert series in Path("short.prom").read_text()
 
 
 def test_a_killed_run_is_not_well(here: Path, told: Any) -> None:
@@ -111,6 +128,18 @@ def test_a_killed_run_is_not_well(here: Path, told: Any) -> None:
     assert f"The run is interrupted: pid {ended.pid} on {note['host']}, since {note['started'][:10]} " in shown
     assert "last heard of" in shown
     assert "goes on with: deepwriting run runs/short/recipe.yaml" in shown
+
+
+def test_a_run_whose_recipe_is_not_of_this_version_is_shown(here: Path, told: Any) -> None:
+    run = RunFolder(here / "runs/short")
+    record = run.stage("search").record()
+    assert record is not None
+    record.state = "running"
+    run.stage("search").save(record)
+    (run.path / "recipe.yaml").write_text("name: short\nspells: 3\n")
+    code, shown, _ = told("watch", "short")
+    assert code == 1
+    assert "goes on with: deepwriting run runs/short/recipe.yaml --run-dir runs/short" in shown
 
 
 def test_what_cannot_be_watched(here: Path, told: Any) -> None:
@@ -129,7 +158,7 @@ def test_one_look_writes_metrics(here: Path, told: Any) -> None:
     code, shown, _ = told("status", "short", "--prometheus", "short.prom")
     assert code == 0
     assert "The run has stopped" in shown
-    assert 'deepwriting_search_steps_total{run="runs/short"}' in Path("short.prom").read_text()
+    assert f'deepwriting_search_steps_total{{run="{here}/runs/short"}}' in Path("short.prom").read_text()
 
 
 def test_metrics_that_cannot_be_written_do_not_end_the_watching(here: Path, told: Any) -> None:
@@ -161,6 +190,7 @@ def test_of_many_tasks_the_slowest_are_listed() -> None:
     text = shown(RunView("runs/mine", "running", driver, {"annotate": stage}, None, True, ["a caution"]))
     assert "6 slurm jobs (0, 1, 2, 3 …), 2 of them queued or running; submitted on login1" in text
     assert "64: 40 running, 20 failed, 4 waiting" in text
+    assert "0 of 64" in text
     assert "9 of 99 through" in text
     assert f"and {40 - MOST_TASKS} more with less time left" in text
     assert f"and {20 - MOST_TASKS} more" in text

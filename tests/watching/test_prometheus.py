@@ -15,7 +15,7 @@ from deepwriting.watching import RunView, RunWatch, StageView, metrics, write_me
 LINE = re.compile(r'([a-z_:]+)\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)*)\} (-?[0-9.]+(?:e[+-]?\d+)?|[+-]Inf|NaN)')
 
 
-def view(search: SearchStatus | None = None, run: str = "runs/mine", **stages: StageView) -> RunView:
+def view(search: SearchStatus | None = None, run: str = "/runs/mine", **stages: StageView) -> RunView:
     return RunView(run, "running", None, stages, search)
 
 
@@ -51,10 +51,16 @@ def test_a_condition_is_one_of_all() -> None:
     found = series(metrics(view(source=StageView("source", "failed"))))
     run = {key: value for key, value in found.items() if key.startswith("deepwriting_run_condition")}
     assert [key for key, value in run.items() if value == "1"] == [
-        'deepwriting_run_condition{run="runs/mine",condition="running"}'
+        'deepwriting_run_condition{run="/runs/mine",condition="running"}'
     ]
     assert len(run) == 8
-    assert found['deepwriting_stage_condition{run="runs/mine",stage="source",condition="failed"}'] == "1"
+    assert found['deepwriting_stage_condition{run="/runs/mine",stage="source",condition="failed"}'] == "1"
+
+
+def test_a_run_has_one_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f'run="{tmp_path}/mine"' in metrics(view(run="mine"))
+    assert 'run="s3://bucket/mine"' in metrics(view(run="s3://bucket/mine"))
 
 
 def test_what_is_not_known_has_no_series() -> None:
@@ -64,16 +70,16 @@ def test_what_is_not_known_has_no_series() -> None:
 
 
 def test_names_may_hold_anything() -> None:
-    found = metrics(view(run='C:\\runs\n"mine"'))
-    assert 'run="C:\\\\runs\\n\\"mine\\""' in found
+    found = metrics(view(run='/a\\b\n"mine"'))
+    assert 'run="/a\\\\b\\n\\"mine\\""' in found
     assert series(found)
 
 
 def test_numbers_are_those_of_the_format() -> None:
     found = series(metrics(view(SearchStatus(perplexity_now=math.inf, score_now=1.25, score_before=-0.5))))
-    assert found['deepwriting_search_perplexity{run="runs/mine",when="now"}'] == "+Inf"
-    assert found['deepwriting_search_score_nats{run="runs/mine",when="now"}'] == "1.25"
-    assert found['deepwriting_search_score_nats{run="runs/mine",when="before"}'] == "-0.5"
+    assert found['deepwriting_search_perplexity{run="/runs/mine",when="now"}'] == "+Inf"
+    assert found['deepwriting_search_score_nats{run="/runs/mine",when="now"}'] == "1.25"
+    assert found['deepwriting_search_score_nats{run="/runs/mine",when="before"}'] == "-0.5"
 
 
 def test_a_finished_stage_says_what_became_of_its_rows(made: Any) -> None:
@@ -81,9 +87,9 @@ def test_a_finished_stage_says_what_became_of_its_rows(made: Any) -> None:
     run.stage("select", "finished")
     record = StageRecord("select", "x", {"tasks": 2}, "finished", 2.5, Counts(10, 7, 0, 3, {"empty": 2, "toxic": 1}))
     run.folder.stage("select").save(record)
-    look = RunWatch(lambda: RunFolder.existing(run.folder.path), "mine").look()
+    look = RunWatch(lambda: RunFolder.existing(run.folder.path), "/mine").look()
     found = series(metrics(look))
-    label = 'run="mine",stage="select"'
+    label = 'run="/mine",stage="select"'
     assert found[f'deepwriting_stage_rows{{{label},outcome="out"}}'] == "7"
     assert found[f'deepwriting_stage_rejected_rows{{{label},reason="empty"}}'] == "2"
     assert found[f'deepwriting_stage_tasks{{{label},phase="",state="done"}}'] == "2"
@@ -94,8 +100,8 @@ def test_a_task_in_trouble_is_named(made: Any, far: Any) -> None:
     run = made()
     run.stage("annotate", tasks=2)
     run.note("annotate", "", 1, age=600, **far)
-    found = series(metrics(RunWatch(lambda: RunFolder.existing(run.folder.path), "mine").look()))
-    labels = 'run="mine",stage="annotate",phase="",task="1",state="stalled",host="far"'
+    found = series(metrics(RunWatch(lambda: RunFolder.existing(run.folder.path), "/mine").look()))
+    labels = 'run="/mine",stage="annotate",phase="",task="1",state="stalled",host="far"'
     assert float(found[f"deepwriting_task_silent_seconds{{{labels}}}"]) == pytest.approx(600, abs=5)
 
 
