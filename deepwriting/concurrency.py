@@ -35,8 +35,8 @@ class ConcurrentStep(PipelineStep):
         super().__init__()
         self.concurrency = concurrency
 
-    def open(self, rank: int) -> None:
-        """Load what the work needs; called in the process that does the work."""
+    def open(self, rank: int, world_size: int) -> None:
+        """Load what the work of one task needs; called in the process that does the work."""
 
     def close(self) -> None:
         """Release what ``open`` took."""
@@ -47,7 +47,7 @@ class ConcurrentStep(PipelineStep):
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """Process every document that is not rejected, in order."""
-        self.open(rank)
+        self.open(rank, world_size)
         try:
             with asyncio.Runner() as runner:
                 yield from self._run(iter(data), runner)

@@ -9,6 +9,10 @@
     │   ├── StageMissingError                       an earlier stage has not finished
     │   ├── CountsError                             rows in != rows out + rejects
     │   ├── DamagedStageError                       a file of a stage is missing or cannot be read
+    │   ├── ExecutorError                           an executor that is not there, or refuses
+    │   ├── TasksFailedError                        tasks of a phase did not finish
+    │   ├── TaskHeldError                           another process works on the same task
+    │   ├── FolderError                             the run's folder cannot be written
     │   ├── DiskFullError                           no room is left for what a run writes
     │   ├── JournalError                            a journal that belongs to another configuration
     │   ├── RunLockedError                          another process works on the same run
@@ -76,6 +80,22 @@ class DamagedStageError(RunError):
 
 class DiskFullError(RunError):
     """No room is left on a disk that a run writes to; nothing that was finished is lost."""
+
+
+class ExecutorError(RunError):
+    """An executor is not there, lacks something, or does not accept what it is given."""
+
+
+class TasksFailedError(RunError):
+    """Some tasks of a phase did not finish; what they had done is kept."""
+
+
+class TaskHeldError(RunError):
+    """Another process works on the same task."""
+
+
+class FolderError(RunError):
+    """The run's folder cannot be written."""
 
 
 class JournalError(RunError):

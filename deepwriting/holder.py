@@ -1,69 +1,84 @@
 """Which process works on a run: a note beside the run's lock, for whoever looks from outside.
 
 The lock itself tells nothing: to test it is to hold it for a moment, which would turn away a run that begins just then.
+The note is a lease (``deepwriting/lease.py``), so it also keeps away a process on a machine that the lock does not
+reach. A run that was submitted to a cluster has no process that lives as long: its note names the jobs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import socket
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS, FileNote, folder_now, machine
 from deepwriting.reer.status import process_exists
 
 #: Name of the note in the run's folder.
 NOTE = ".running.json"
-#: What a process on another machine last wrote may be this old (seconds): loading a large model takes minutes, and
-#: nothing is written meanwhile.
+#: What a submitted run last wrote may be this old (seconds) where its queue cannot be asked: tasks wait for nodes.
 FAR_SILENT_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that works on a run: its machine, its id there, and when it began (ISO 8601)."""
+    """The process that works on a run: its machine, its id there, and when it began (ISO 8601).
+
+    Attributes:
+        host: its machine.
+        pid: its id there.
+        started: when it began (ISO 8601).
+        executor: what runs the tasks.
+        jobs: ids of the jobs, for a run that was submitted; that process itself has ended.
+    """
 
     host: str
     pid: int
     started: str
-
-
-@contextlib.contextmanager
-def noted(run: Path) -> Iterator[None]:
-    """Leave the note while this process works on the run's folder, whose lock it has to hold."""
-    note = run / NOTE
-    began = datetime.now(UTC).isoformat(timespec="seconds")
-    try:
-        note.write_text(json.dumps(asdict(Holder(socket.gethostname(), os.getpid(), began))), encoding="utf-8")
-        yield
-    finally:
-        note.unlink(missing_ok=True)
+    executor: str = "local"
+    jobs: tuple[str, ...] = ()
 
 
 def holder(run: Path) -> Holder | None:
     """Who works on a run, as far as that can be told from here; ``None`` if nobody does.
 
-    A killed process leaves its note. On this machine the process is looked up; of another one's only the traces in the
-    folder tell.
+    A killed process leaves its note. On this machine the process is looked up; of another one's only its beat and the
+    traces in the folder tell, and of jobs the queue, where it can be asked.
     """
-    try:
-        found = Holder(**json.loads((run / NOTE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # none, being written just now, or from another hand
+    note = FileNote(run / NOTE)
+    said = note.read()
+    found = _holder(said) if said is not None else None
+    if said is None or found is None:
         return None
-    if found.host == socket.gethostname():
+    if found.jobs:
+        return found if _jobs_live(run, found) else None
+    here = found.host == socket.gethostname() and said.get("machine", machine()) == machine()
+    if here:
         return found if process_exists(found.pid) else None
-    return found if time.time() - _last_trace(run) < FAR_SILENT_SECONDS else None
+    silent = SILENT_BEATS * float(said.get("beat_seconds", BEAT_SECONDS))
+    return found if folder_now(run) - _last_trace(run) < silent else None
+
+
+def _holder(said: dict[str, Any]) -> Holder | None:
+    known = {key: said[key] for key in ("host", "pid", "started", "executor", "jobs") if key in said}
+    with contextlib.suppress(TypeError):  # from another hand
+        return Holder(**known | {"jobs": tuple(known.get("jobs", ()))})
+    return None
+
+
+def _jobs_live(run: Path, found: Holder) -> bool:
+    from deepwriting.executors import jobs_left
+
+    left = jobs_left(found.executor, found.jobs)
+    return bool(left) if left is not None else folder_now(run) - _last_trace(run) < FAR_SILENT_SECONDS
 
 
 def _last_trace(run: Path) -> float:
-    """When something was last written that tells of progress (seconds since the epoch)."""
+    """When something was last written that tells of progress (seconds since the epoch, the folder's clock)."""
     newest = 0.0
-    for pattern in (NOTE, "*/stage.json", "*/progress/*.json", "*/status/*.json"):
+    for pattern in (NOTE, "*/stage.json", "*/progress/*.json", "*/status/*.json", "*/tasks/*/*.json"):
         for file in run.glob(pattern):
             with contextlib.suppress(OSError):  # being replaced just now
                 newest = max(newest, file.stat().st_mtime)

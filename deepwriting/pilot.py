@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepwriting.rundir import write_json
+from deepwriting.files import write_json
 from deepwriting.schema import row_id
 from deepwriting.seeds import derive_seed
 from deepwriting.tally import Tally

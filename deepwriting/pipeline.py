@@ -1,54 +1,31 @@
-"""Running a recipe: which stages have to run, in which order, on which executor, and whether rows were lost.
+"""Running a recipe: its stages in order, each phase on an executor, and whether rows were lost.
 
-For each stage: finished under the same settings → skipped; begun under the same settings → continued; anything under
-other settings → refused, unless it is to be redone.
+What each stage needs is decided in ``planning.py``; what is recorded about it in ``bookkeeping.py``. An executor either
+runs a phase and waits for it, or is given all phases at once and left alone (Slurm).
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepwriting.errors import (
-    CountsError,
-    DiskFullError,
-    NotFoundError,
-    RunError,
-    SourceError,
-    StageChangedError,
-    StageMissingError,
-    StageOrderError,
-)
-from deepwriting.executor import QuietExecutor
-from deepwriting.recipe import Recipe, settings_hash
-from deepwriting.rundir import Counts, RunFolder, StageFolder, StageRecord, Stopwatch
-from deepwriting.stages import STAGE_NAMES, STAGES, Stage, StageContext
+from deepwriting.bookkeeping import begin_stage, end_stage, rows_in
+from deepwriting.errors import DiskFullError, FolderError
+from deepwriting.executors import PhaseJob, Runner, runner
+from deepwriting.executors.settle import SETTLE, SettleStage
+from deepwriting.planning import Planned, plan, stage_settings
+from deepwriting.recipe import Recipe
+from deepwriting.rundir import RunFolder, StageRecord, Stopwatch
+from deepwriting.stages import STAGE_NAMES, Phase
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Planned:
-    """What will become of a stage.
-
-    Attributes:
-        stage: the stage.
-        context: recipe, folder, and the settings hash.
-        settings: everything that decides the stage's outcome; what the hash is of.
-        action: ``skip``, ``run`` or ``continue``.
-    """
-
-    stage: Stage
-    context: StageContext
-    settings: dict[str, Any]
-    action: str
+__all__ = ["Planned", "Watcher", "describe_run", "plan", "run_recipe", "stage_settings", "submit_recipe"]
 
 
 class Watcher:
@@ -61,95 +38,6 @@ class Watcher:
         """A stage has finished, or had finished before."""
 
 
-def plan(
-    recipe: Recipe,
-    run: RunFolder,
-    *,
-    until: str | None = None,
-    start: str | None = None,
-    redo: str | None = None,
-) -> list[Planned]:
-    """Decide what each stage needs.
-
-    Args:
-        recipe: the recipe.
-        run: the run's folder.
-        until: last stage to run.
-        start: first stage to run; the ones before must have finished.
-        redo: this stage and all behind it are done anew.
-
-    Raises:
-        NotFoundError: if there is no stage of a given name.
-        StageOrderError: if ``start`` or ``redo`` comes after ``until``.
-        StageChangedError: if a stage has results under other settings.
-        StageMissingError: if a stage before ``start`` has not finished.
-    """
-    for name in (until, start, redo):
-        if name is not None and name not in STAGE_NAMES:
-            raise NotFoundError(f"there is no stage {name!r}; the stages are {', '.join(STAGE_NAMES)}")
-    for option, name in (("from", start), ("redo", redo)):
-        if name and until and STAGE_NAMES.index(name) > STAGE_NAMES.index(until):
-            raise StageOrderError(
-                f"{option} {name!r} comes after until {until!r}; the order is {', '.join(STAGE_NAMES)}"
-            )
-    planned: list[Planned] = []
-    upstream = ""
-    redoing, started = False, start is None
-    for stage in STAGES:
-        settings = stage_settings(stage, recipe)
-        digest = settings_hash({"settings": settings, "upstream": upstream})
-        context = StageContext(recipe, run, digest)
-        record = run.stage(stage.name).record()
-        started = started or stage.name == start
-        redoing = redoing or stage.name == redo
-        if redoing or record is None:
-            action = "run"
-        elif record.settings_hash != digest:
-            raise StageChangedError(_changed(stage, record, settings))
-        else:
-            # Results behind a stage that has to run came from rows that are gone.
-            stale = any(item.action != "skip" for item in planned)
-            action = "run" if stale else "skip" if record.state == "finished" else "continue"
-        if not started and action != "skip":
-            raise StageMissingError(f"stage {stage.name!r} has not finished, and --from {start} would leave it out")
-        planned.append(Planned(stage, context, settings, action))
-        upstream = digest
-        if stage.name == until:
-            break
-    return planned
-
-
-def stage_settings(stage: Stage, recipe: Recipe) -> dict[str, Any]:
-    """Everything that decides a stage's outcome, its version and its number of tasks included; JSON values."""
-    settings = {"version": stage.version, "tasks": stage.tasks(recipe), **stage.settings(recipe)}
-    plain: dict[str, Any] = json.loads(json.dumps(settings))
-    return plain
-
-
-def _changed(stage: Stage, record: StageRecord, settings: dict[str, Any]) -> str:
-    old, new = dict(_flat(record.settings)), dict(_flat(settings))
-    changes = [
-        f"{key} was {old.get(key, 'absent')!r}, is {new.get(key, 'absent')!r}"
-        # Hashes of templates last: the setting that brought other templates says more.
-        for key in sorted(old.keys() | new.keys(), key=lambda key: (key.startswith("prompts."), key))
-        if old.get(key, "absent") != new.get(key, "absent")
-    ]
-    what = "; ".join(changes[:3]) if changes else "a stage before it changed"
-    what += f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return f"stage {stage.name!r} is {record.state} under other settings: {what}"
-
-
-def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from _flat(item, f"{key}.{name}" if key else name)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _flat(item, f"{key}[{index}]")
-    else:
-        yield key, value
-
-
 def run_recipe(
     recipe: Recipe,
     recipe_text: str,
@@ -158,9 +46,10 @@ def run_recipe(
     until: str | None = None,
     start: str | None = None,
     redo: str | None = None,
+    executor: str | None = None,
     watcher: Watcher | None = None,
 ) -> list[StageRecord]:
-    """Run a recipe in its folder.
+    """Run a recipe in its folder, and wait for it.
 
     Args:
         recipe: the recipe.
@@ -169,6 +58,7 @@ def run_recipe(
         until: last stage to run.
         start: first stage to run.
         redo: stage to do anew, with all behind it.
+        executor: where its tasks run, if not where the recipe says.
         watcher: gets told how it goes.
 
     Returns:
@@ -181,80 +71,163 @@ def run_recipe(
         EngineError: if a model cannot be loaded.
     """
     watcher = watcher or Watcher()
+    tasks = runner(recipe, executor)
     run = RunFolder(folder)
     records = []
-    with _room_on(folder), run.locked():
-        planned = plan(recipe, run, until=until, start=start, redo=redo)
-        for item in planned:
-            if item.action != "skip":
-                item.stage.check(recipe)
-        if redo is not None:
-            # From the end: interrupted here, no stage is left without the one it was made from.
-            for name in reversed(STAGE_NAMES[STAGE_NAMES.index(redo) :]):
-                run.stage(name).remove()
-        scratch = folder / ".recipe.yaml"
-        scratch.write_text(recipe_text, encoding="utf-8")
-        os.replace(scratch, folder / "recipe.yaml")
-        for item in planned:
+    with _writable(folder), run.locked(tasks.name):
+        for item in _prepared(recipe, recipe_text, run, tasks, until=until, start=start, redo=redo):
             if item.action == "skip":
                 record = run.stage(item.stage.name).record()
                 assert record is not None
             else:
-                record = run_stage(item, watcher)
+                record = run_stage(item, tasks, watcher)
             watcher.stage_finished(item, record)
             records.append(record)
     return records
 
 
+def submit_recipe(
+    recipe: Recipe,
+    recipe_text: str,
+    folder: Path,
+    *,
+    until: str | None = None,
+    start: str | None = None,
+    redo: str | None = None,
+    executor: str | None = None,
+) -> list[dict[str, Any]]:
+    """Submit all that a recipe has to do, on an executor that goes on alone, and return.
+
+    Behind the tasks of each stage comes a task that counts and records it. What fails is not followed by anything; the
+    same call submits the rest again.
+
+    Args:
+        recipe: the recipe.
+        recipe_text: its text, kept beside the results.
+        folder: the run's folder, seen by all nodes.
+        until: last stage to run.
+        start: first stage to run.
+        redo: stage to do anew, with all behind it.
+        executor: where its tasks run, if not where the recipe says.
+
+    Returns:
+        The submitted jobs in order, as the runner describes them, each with its ``id``; none if all stages are done.
+
+    Raises:
+        RunError: as ``run_recipe``; ``RunLockedError`` if jobs of this run are still queued or running.
+    """
+    tasks = runner(recipe, executor)
+    run = RunFolder(folder.absolute())
+    with _writable(folder), run.locked(tasks.name) as lease:
+        planned = _prepared(recipe, recipe_text, run, tasks, until=until, start=start, redo=redo)
+        waiting = [item for item in planned if item.action != "skip"]
+        if not waiting:
+            return []
+        for item in waiting[1:]:
+            # Markers of finished tasks must not be found by what is submitted now.
+            run.stage(item.stage.name).remove()
+        begin_stage(waiting[0])
+        jobs = _chain(waiting, tasks.name)
+        submitted = tasks.submit(jobs)
+        lease.release(state="submitted", **submitted)
+    ids = submitted["jobs"]
+    return [tasks.describe(job) | {"id": id_} for job, id_ in zip(jobs, ids, strict=True)]
+
+
+def describe_run(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    until: str | None = None,
+    start: str | None = None,
+    redo: str | None = None,
+    executor: str | None = None,
+) -> list[dict[str, Any]]:
+    """What a run would do and submit, without doing it.
+
+    Returns:
+        For each stage its name, what becomes of it (``action``), and its ``jobs`` as the runner describes them.
+
+    Raises:
+        RunError: if the run would be refused.
+    """
+    tasks = runner(recipe, executor)
+    planned = plan(recipe, RunFolder(folder.absolute()), until=until, start=start, redo=redo)
+    waiting = [item for item in planned if item.action != "skip"]
+    for item in waiting:
+        item.stage.check(recipe)
+    jobs = _chain(waiting, tasks.name) if tasks.detached else [job for item in waiting for job in phase_jobs(item)]
+    return [
+        {
+            "stage": item.stage.name, "action": item.action,
+            "jobs": [tasks.describe(job) for job in jobs if job.stage == item.stage.name],
+        }
+        for item in planned
+    ]  # fmt: skip
+
+
+def _prepared(
+    recipe: Recipe,
+    recipe_text: str,
+    run: RunFolder,
+    tasks: Runner,
+    *,
+    until: str | None,
+    start: str | None,
+    redo: str | None,
+) -> list[Planned]:
+    """The plan, when everything has been looked at that can be before any work."""
+    planned = plan(recipe, run, until=until, start=start, redo=redo)
+    if any(item.action != "skip" for item in planned):
+        tasks.check(run.path)
+    for item in planned:
+        if item.action != "skip":
+            item.stage.check(recipe)
+    if redo is not None:
+        # From the end: interrupted here, no stage is left without the one it was made from.
+        for name in reversed(STAGE_NAMES[STAGE_NAMES.index(redo) :]):
+            run.stage(name).remove()
+    scratch = run.path / ".recipe.yaml"
+    scratch.write_text(recipe_text, encoding="utf-8")
+    os.replace(scratch, run.path / "recipe.yaml")
+    return planned
+
+
 #: What the operating system says where no room is left: on the disk, for this user, or for this file.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What it says where this user may not write.
+_NOT_ALLOWED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
-def _room_on(folder: Path) -> Iterator[None]:
+def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise DiskFullError(f"{error.filename or folder} cannot be written: {error.strerror or error}") from error
+        what = f"{error.filename or folder} cannot be written: {error.strerror or error}"
+        if error.errno in _NO_ROOM:
+            raise DiskFullError(what) from error
+        if error.errno in _NOT_ALLOWED and str(error.filename or folder).startswith(str(folder)):
+            raise FolderError(what) from error
+        raise
 
 
-def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
-    """Run one stage on the local executor and check its counts.
+def run_stage(planned: Planned, tasks: Runner, watcher: Watcher) -> StageRecord:
+    """Run one stage, wait for it, and check its counts.
 
     Raises:
         CountsError: if rows were lost or invented.
         RunError: if no row is left.
         SourceError: if the sources give no row.
     """
-    stage, context = planned.stage, planned.context
-    folder, recipe, watch = context.run.stage(stage.name), context.recipe, Stopwatch()
-    before = folder.record() if planned.action == "continue" else None
-    earlier = before.seconds if before else 0.0
-    if before is None:
-        folder.remove()
-    record = StageRecord(stage.name, context.settings_hash, planned.settings, "running", earlier)
-    folder.save(record)
-    expected = _rows_in(stage, context)
-    watcher.stage_started(planned, expected)
+    folder, watch = planned.context.run.stage(planned.stage.name), Stopwatch()
+    record = begin_stage(planned)
+    earlier = record.seconds
+    watcher.stage_started(planned, rows_in(planned.stage, planned.context))
     try:
-        for phase in stage.phases(context):
-            executor = QuietExecutor(
-                pipeline=phase.steps,
-                tasks=phase.tasks,
-                workers=min(phase.tasks, recipe.execution.workers),
-                logging_dir=str(folder.logs / phase.name),
-            )
-            executor.run()
-        record.counts = _counted(folder, expected)
-        try:
-            _check(stage, record.counts)
-        except (RunError, SourceError):
-            folder.forget_tasks()
-            raise
-        record.facts = stage.facts(context)
-        record.state = "finished"
+        for job in phase_jobs(planned):
+            tasks.run(job)
+        end_stage(planned, record)
     finally:
         record.seconds = earlier + watch.seconds
         folder.save(record)
@@ -262,37 +235,30 @@ def run_stage(planned: Planned, watcher: Watcher) -> StageRecord:
     return record
 
 
-def _rows_in(stage: Stage, context: StageContext) -> int | None:
-    index = STAGE_NAMES.index(stage.name)
-    if index == 0:
-        return None
-    record = context.run.stage(STAGE_NAMES[index - 1]).record()
-    return record.counts.rows_out if record else None
+def phase_jobs(planned: Planned) -> Iterator[PhaseJob]:
+    """The phases of a stage as an executor gets them, each when it is asked for."""
+    stage, context = planned.stage, planned.context
+    resources = context.recipe.execution.of(stage.name)
+    run = context.run.path.absolute()
+    for phase in stage.phases(context):
+        needs = {"tasks": phase.tasks, "workers": min(phase.tasks, resources.workers)}
+        if not phase.models:
+            needs["gpus"] = 0
+        yield PhaseJob(
+            context.recipe, run, stage.name, phase, run / stage.name / "logs" / phase.name,
+            resources.model_copy(update=needs),
+        )  # fmt: skip
 
 
-def _counted(folder: StageFolder, expected: int | None) -> Counts:
-    counts = folder.counted()
-    counts.rows_in = expected if expected is not None else _candidates(folder)
-    return counts
-
-
-def _candidates(folder: StageFolder) -> int:
-    """Candidates that the source readers counted, from datatrove's statistics."""
-    total = 0
-    for file in sorted(folder.logs.rglob("stats/*.json")):
-        for step in json.loads(file.read_text(encoding="utf-8")):
-            value = step["stats"].get("candidates", 0)
-            total += value["total"] if isinstance(value, dict) else value
-    return total
-
-
-def _check(stage: Stage, counts: Counts) -> None:
-    if not counts.balanced:
-        raise CountsError(
-            f"stage {stage.name!r} got {counts.rows_in} rows (and made {counts.extra} more), "
-            f"but {counts.rows_out} went on and {counts.rejected} were rejected"
-        )
-    if counts.rows_out == 0:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.reasons.items()) or "it got none"
-        error = SourceError if stage.name == STAGE_NAMES[0] else RunError
-        raise error(f"stage {stage.name!r} has no row left of {counts.rows_in}: {reasons}")
+def _chain(planned: list[Planned], executor: str) -> list[PhaseJob]:
+    """All phases of several stages, behind each stage the task that counts and records it."""
+    jobs = []
+    for index, item in enumerate(planned):
+        phases = list(phase_jobs(item))
+        following = planned[index + 1].stage.name if index + 1 < len(planned) else None
+        run, last = item.context.run.path.absolute(), phases[-1]
+        settle = Phase(SETTLE, [SettleStage(str(run), item.stage.name, following, executor)], 1)
+        resources = last.resources.model_copy(update={"tasks": 1, "workers": 1, "gpus": 0})
+        logs = run / item.stage.name / "logs" / SETTLE
+        jobs += [*phases, PhaseJob(item.context.recipe, run, item.stage.name, settle, logs, resources)]
+    return jobs

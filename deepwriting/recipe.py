@@ -33,7 +33,8 @@ from deepwriting.sections.engines import (
     TransformersSection,
     VllmSection,
 )
-from deepwriting.sections.outcome import BuildSection, DatasetSection, ExecutionSection, FiltersSection
+from deepwriting.sections.execution import ExecutionSection
+from deepwriting.sections.outcome import BuildSection, DatasetSection, FiltersSection
 from deepwriting.sections.pairs import PairSection, SourceSection, reader_options
 from deepwriting.sections.search import SearchSection
 from deepwriting.sections.select import SelectSection, check_names

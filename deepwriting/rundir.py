@@ -3,13 +3,14 @@
 runs/NAME/
     recipe.yaml            the recipe as it was run
     run.lock               held while a process works on the run
-    .running.json          which process that is
+    .running.json          which process that is, or which jobs
     source/ dedupe/ select/ search/ annotate/ build/
         stage.json         settings hash, state, counts, time
         shards/00000.jsonl.gz
         rejects/00000.jsonl.gz
         counts/00000.json  rows out, rejected and why, one file a task
         progress/00000.json  rows so far, for whoever watches
+        tasks/main/00000.json  who works on a task, and how it ended; a folder for each phase
         logs/              datatrove's logs, statistics and completion markers; a folder for each of several phases
         work/              what the phases of an unfinished stage hand to each other
     source/journal/        every query that a model has written for a book's passage
@@ -21,6 +22,7 @@ runs/NAME/
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -32,7 +34,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from deepwriting.errors import NotFoundError, RunError, RunLockedError
-from deepwriting.holder import Holder, holder, noted
+from deepwriting.files import write_json
+from deepwriting.holder import NOTE, Holder, holder
+from deepwriting.lease import TAKEN_OVER, FileNote, Lease
 from deepwriting.reer.status import SearchStatus, read_status
 
 State = Literal["running", "finished"]
@@ -76,6 +80,7 @@ class StageRecord:
     seconds: float = 0.0
     counts: Counts = field(default_factory=Counts)
     facts: dict[str, Any] = field(default_factory=dict)
+    started: str | None = None
 
 
 class StageFolder:
@@ -198,11 +203,17 @@ class RunFolder:
         return (self.path / "recipe.yaml").read_text(encoding="utf-8")
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, executor: str = "local") -> Iterator[Lease]:
         """Hold the run for this process.
 
+        Args:
+            executor: what runs the tasks, for whoever watches.
+
+        Yields:
+            The lease; released with other values, the note goes on saying who works on the run.
+
         Raises:
-            RunLockedError: if another process holds it.
+            RunLockedError: if another process holds it, here or on another machine, or jobs of it are still queued.
         """
         from filelock import FileLock, Timeout
 
@@ -213,10 +224,26 @@ class RunFolder:
         except Timeout:
             raise RunLockedError(f"another process is working on {self.path}") from None
         try:
-            with noted(self.path):
-                yield
+            held = holder(self.path)
+            if held is not None and held.jobs:
+                raise RunLockedError(
+                    f"jobs of {self.path} are queued or running on {held.executor}: {', '.join(held.jobs)}"
+                )
+            lease = Lease(
+                FileNote(self.path / NOTE), {"executor": executor}, lost=functools.partial(os._exit, TAKEN_OVER)
+            )
+            if (other := lease.take()) is not None:
+                raise RunLockedError(f"another process is working on {self.path}: {other['pid']} on {other['host']}")
+            try:
+                yield lease
+            finally:
+                lease.release()
         finally:
             lock.release()
+
+    def forget_holder(self) -> None:
+        """Remove the note that says who works on the run: it was submitted, and is done."""
+        (self.path / NOTE).unlink(missing_ok=True)
 
     def holder(self) -> Holder | None:
         """Who works on the run, as far as that can be told from here; ``None`` if nobody does."""
@@ -252,9 +279,13 @@ def _noted(folder: Path, pattern: str) -> Counter[str]:
     return total
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write a JSON file so that a reader sees the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+def rows_of_task(counts: Path, rank: int, tasks: int) -> int:
+    """How many rows of an earlier stage a task reads: datatrove deals the shards out in turn.
+
+    Args:
+        counts: the earlier stage's folder ``counts``.
+        rank: the task.
+        tasks: number of tasks.
+    """
+    files = sorted(counts.glob("*.json"))
+    return sum(int(json.loads(file.read_text(encoding="utf-8"))["rows_out"]) for file in files[rank::tasks])

@@ -23,7 +23,7 @@ class Naps(ConcurrentStep):
         self.finished: list[str] = []
         self.events: list[str] = []
 
-    def open(self, rank: int) -> None:
+    def open(self, rank: int, world_size: int) -> None:
         self.events.append(f"open {rank}")
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ def test_an_error_ends_the_run_and_closes() -> None:
 
 def test_what_cannot_be_opened_is_closed_by_nobody() -> None:
     class Broken(Naps):
-        def open(self, rank: int) -> None:
+        def open(self, rank: int, world_size: int) -> None:
             raise ValueError("no model")
 
     step = Broken()

@@ -78,7 +78,10 @@ UNKNOWN_KEYS = [
     ({"search": {"steps": 3}}, "search.steps = 3 is an unknown key; allowed: max_steps, stop_score"),
     ({"filters": {"pii": True}}, "filters.pii = True is an unknown key; allowed: repetition_n"),
     ({"build": {"shards": 2}}, "build.shards = 2 is an unknown key; allowed: drop_flags, max_score"),
-    ({"execution": {"gpus": 8}}, "execution.gpus = 8 is an unknown key; allowed: tasks, workers"),
+    (
+        {"execution": {"cores": 8}},
+        "execution.cores = 8 is an unknown key; allowed: executor, tasks, workers, cpus, memory_gb, gpus, time, partition, image, stages, ray, slurm, jobs",
+    ),
 ]
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from deepwriting.errors import NotFoundError, RunError, RunLockedError
-from deepwriting.holder import FAR_SILENT_SECONDS, NOTE, Holder
-from deepwriting.rundir import Counts, RunFolder, StageFolder, StageRecord, Stopwatch, write_json
+from deepwriting.files import write_json
+from deepwriting.holder import NOTE, Holder
+from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS
+from deepwriting.rundir import Counts, RunFolder, StageFolder, StageRecord, Stopwatch
 
 RECORD = StageRecord(
     "search", "abc", {"search": {"max_steps": 2}}, "finished", 1.5, Counts(3, 2, 0, 1, {"empty": 1}), {"note": "ü"}
@@ -182,7 +184,7 @@ def test_a_holder_elsewhere_is_believed_while_it_leaves_traces(tmp_path: Path) -
     run, far = RunFolder(tmp_path), Holder("elsewhere", 1, "2026-11-22T12:00:00")
     write_json(tmp_path / NOTE, asdict(far))
     assert run.holder() == far
-    long_ago = time.time() - FAR_SILENT_SECONDS - 60
+    long_ago = time.time() - SILENT_BEATS * BEAT_SECONDS - 5
     os.utime(tmp_path / NOTE, (long_ago, long_ago))
     assert run.holder() is None
     write_json(tmp_path / "search" / "status" / "00000.json", {})

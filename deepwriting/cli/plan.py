@@ -198,4 +198,4 @@ def _actual(recipe: Recipe, run: RunFolder, found: Forecast) -> dict[str, float]
 
 def _workers(recipe: Recipe) -> int:
     """Tasks that run at the same time."""
-    return min(recipe.execution.workers, recipe.execution.tasks)
+    return recipe.execution.of("search").workers

@@ -83,7 +83,7 @@ def _grounds(recipe: Recipe, forecast: Forecast, pilot: Path) -> list[str]:
         )
     if forecast.reasons:
         lines.append(f"Skipped in the pilot: {reasons(forecast.reasons, most=None)}.")
-    workers = min(recipe.execution.workers, recipe.execution.tasks)
+    workers = recipe.execution.of("search").workers
     if workers > 1:
         lines.append(f"The time is that of {workers} workers, each with devices of its own.")
     if forecast.rows > forecast.pairs:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from deepwriting.recipe import Recipe
+
 #: Spelled out rather than imported: the stages import datatrove. A test compares them.
 STAGES = ("source", "dedupe", "select", "search", "annotate", "build")
+#: Likewise.
+EXECUTORS = ("local", "ray", "slurm", "jobs")
 _STAGE = click.Choice(STAGES)
 
 
@@ -21,25 +28,89 @@ _STAGE = click.Choice(STAGES)
 @click.option("--from", "start", type=_STAGE, help="First stage to run; the ones before must have finished.")
 @click.option("--redo", type=_STAGE, help="Do this stage anew, and all behind it.")
 @click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run [runs/NAME].")
-def command(recipe: str, until: str | None, start: str | None, redo: str | None, run_dir: Path | None) -> None:
+@click.option("--executor", type=click.Choice(EXECUTORS), help="Where the tasks run [as the recipe says].")
+@click.option("--wait", is_flag=True, help="Slurm: stay and watch; interrupting ends only the watching.")
+@click.option("--dry-run", is_flag=True, help="Show what would be run or submitted, and do nothing.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: machine-readable output.")
+def command(
+    recipe: str,
+    until: str | None,
+    start: str | None,
+    redo: str | None,
+    run_dir: Path | None,
+    executor: str | None,
+    wait: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Run RECIPE: a bundled recipe's name, or a YAML file.
 
     Finished stages are skipped, an interrupted one goes on where it stopped. A recipe that changed under a stage with
-    results is refused; --redo does the stage anew.
+    results is refused; --redo does the stage anew. On Slurm everything is submitted and the command ends.
     """
     for option, name in (("--from", start), ("--redo", redo)):
         if name and until and STAGES.index(name) > STAGES.index(until):
             raise click.UsageError(f"{option} {name} comes after --until {until}; the stages are {', '.join(STAGES)}")
-    from deepwriting.cli.progress import RunDisplay
-    from deepwriting.engines.registry import close_engines
-    from deepwriting.pipeline import run_recipe
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run; `deepwriting status RUN --json` tells of a run")
+    from deepwriting.executors import runner
     from deepwriting.recipe import load_recipe
 
     parsed, text = load_recipe(recipe)
     folder = run_dir or Path("runs") / parsed.name
-    with RunDisplay(parsed, folder) as display:
+    asked = {"until": until, "start": start, "redo": redo, "executor": executor}
+    if dry_run:
+        _describe(parsed, folder, asked, as_json)
+    elif runner(parsed, executor).detached:
+        _submit(parsed, text, folder, asked, wait)
+    else:
+        if wait:
+            raise click.UsageError("--wait is for executors that submit (slurm); this one waits anyway")
+        _run(parsed, text, folder, asked)
+
+
+def _run(recipe: Recipe, text: str, folder: Path, asked: dict[str, str | None]) -> None:
+    from deepwriting.cli.progress import RunDisplay
+    from deepwriting.engines.registry import close_engines
+    from deepwriting.pipeline import run_recipe
+
+    with RunDisplay(recipe, folder) as display:
         try:
-            records = run_recipe(parsed, text, folder, until=until, start=start, redo=redo, watcher=display)
+            records = run_recipe(recipe, text, folder, watcher=display, **asked)
         finally:
             close_engines()
     display.summary(records)
+
+
+def _submit(recipe: Recipe, text: str, folder: Path, asked: dict[str, str | None], wait: bool) -> None:
+    from deepwriting.cli.console import out
+    from deepwriting.cli.tables import jobs_table
+    from deepwriting.pipeline import submit_recipe
+
+    jobs = submit_recipe(recipe, text, folder, **asked)
+    if not jobs:
+        click.echo("every stage has finished; there is nothing to submit")
+        return
+    out().print(jobs_table(jobs), crop=False)
+    if wait:
+        from deepwriting.cli.status import watch_run
+        from deepwriting.rundir import RunFolder
+
+        watch_run(RunFolder(folder))
+    else:
+        click.echo(f"{len(jobs)} jobs are in the queue. Watch them: deepwriting status {folder} --watch")
+
+
+def _describe(recipe: Recipe, folder: Path, asked: dict[str, str | None], as_json: bool) -> None:
+    from deepwriting.cli.console import out
+    from deepwriting.cli.tables import planned_table
+    from deepwriting.pipeline import describe_run
+
+    stages = describe_run(recipe, folder, **asked)
+    if as_json:
+        click.echo(json.dumps(stages, indent=2, ensure_ascii=False))
+        return
+    out().print(planned_table(stages, folder), crop=False)
+    for job in (job for stage in stages for job in stage["jobs"]):
+        if script := job.get("script"):
+            click.echo(f"\n# {job['name']}\n{script}")

@@ -46,7 +46,7 @@ def command(run: str | None, as_json: bool, watch: float | None) -> None:
         return
     found = RunFolder.existing(run)
     if watch is not None:
-        _watch(found, watch, as_json)
+        watch_run(found, watch, as_json)
     elif as_json:
         click.echo(json.dumps(status_data(found), indent=2, ensure_ascii=False))
     else:
@@ -106,7 +106,7 @@ def go_on(run: RunFolder) -> str:
     return shlex.join([str(recipe), *where])
 
 
-def _watch(run: RunFolder, seconds: float, as_json: bool) -> None:
+def watch_run(run: RunFolder, seconds: float = WATCH_SECONDS, as_json: bool = False) -> None:
     """Show the run again and again while somebody works on it."""
     from rich.live import Live
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -52,6 +54,41 @@ def stage_table(
             table.add_row(
                 name, record.state, rows_in, str(counts.rows_out), str(counts.rejected), why, duration(record.seconds)
             )
+    return table
+
+
+#: What a job's description says of its tasks, and the column's title.
+_NEEDS = {"cpus": "CPUs", "memory_gb": "GB", "gpus": "GPUs", "time": "time", "partition": "partition", "image": "image"}
+
+
+def jobs_table(jobs: Sequence[Mapping[str, Any]], title: str | None = None) -> Table:
+    """Phases as an executor gets them; a column that says nothing is left out.
+
+    Args:
+        jobs: descriptions, see ``deepwriting.executors.Runner.describe``; submitted ones with their ``id``.
+        title: line above the table.
+    """
+    needs = [key for key in _NEEDS if any(job.get(key) for job in jobs)]
+    ids = ["id"] if any("id" in job for job in jobs) else []
+    columns = [*ids, "job", "tasks", "at once", *(_NEEDS[key] for key in needs)]
+    table = plain_table(*columns, right=range(len(ids) + 1, len(ids) + 6), title=title)
+    for job in jobs:
+        asked = [f"{job[key]:g}" if isinstance(job.get(key), float) else str(job.get(key) or "") for key in needs]
+        known = [str(job.get(key, "")) for key in ids]
+        table.add_row(*known, job["name"], str(job["tasks"]), str(job["workers"]), *asked)
+    return table
+
+
+def planned_table(stages: Sequence[Mapping[str, Any]], folder: Path) -> Table:
+    """What a run would do: every stage with its jobs, and those that have finished."""
+    jobs = [job for stage in stages for job in stage["jobs"]]
+    table = jobs_table(jobs, title=f"{folder}: nothing is run")
+    finished = [stage["stage"] for stage in stages if stage["action"] == "skip"]
+    goes_on = [stage["stage"] for stage in stages if stage["action"] == "continue"]
+    notes = [f"finished: {', '.join(finished)}"] if finished else []
+    notes += [f"goes on where it stopped: {', '.join(goes_on)}"] if goes_on else []
+    if notes:
+        table.caption, table.caption_justify = "; ".join(notes), "left"
     return table
 
 

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from deepwriting.engines.base import Engine
+from deepwriting.files import write_json
 from deepwriting.reer.counts import SearchCounts
 from deepwriting.reer.meters import Window, meters, read_earlier
-from deepwriting.rundir import write_json
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from datatrove.data import Document
@@ -16,6 +16,7 @@ from deepwriting.reer.given import Given, given_thinking
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.progress import SearchProgress
 from deepwriting.reer.search import LocalSearch
+from deepwriting.rundir import rows_of_task
 from deepwriting.schema import GIVEN_GENERATOR, GIVEN_REVISION, GIVEN_THINKING, row_id
 from deepwriting.steps import reject
 
@@ -32,7 +33,7 @@ class ReerSearch(ConcurrentStep):
         journal_folder: one journal file a task is kept here.
         settings_hash: hash of all that decides the outcome; a journal with another one is refused.
         status_folder: one file a task that tells how far it is.
-        pairs: pairs of each task, by rank; ``None`` if that is not known.
+        counts_folder: folder ``counts`` of the stage that gives the pairs.
     """
 
     name = "🔎 REER local search"
@@ -46,7 +47,7 @@ class ReerSearch(ConcurrentStep):
         journal_folder: str,
         settings_hash: str,
         status_folder: str,
-        pairs: Sequence[int] | None = None,
+        counts_folder: str | None = None,
     ):
         super().__init__(settings.concurrency)
         self.engines = engines
@@ -55,9 +56,9 @@ class ReerSearch(ConcurrentStep):
         self.journal_folder = journal_folder
         self.settings_hash = settings_hash
         self.status_folder = status_folder
-        self.pairs = pairs
+        self.counts_folder = counts_folder
 
-    def open(self, rank: int) -> None:
+    def open(self, rank: int, world_size: int) -> None:
         """Load the engines and open this task's journal."""
         from deepwriting.engines import get_engine
         from deepwriting.reer.prompts import load_prompts
@@ -65,10 +66,13 @@ class ReerSearch(ConcurrentStep):
         generators = [get_engine(section) for section in self.engines.generators]
         scorer = get_engine(self.engines.scoring)
         self._control = ControlTokens((*generators, scorer))
+        pairs = None
+        if self.counts_folder is not None:
+            pairs = rows_of_task(Path(self.counts_folder), rank, world_size)
         roles = dict(zip(self.engines.generator_roles, generators, strict=True))
         self._progress = SearchProgress(
             Path(self.status_folder) / f"{rank:05d}.json",
-            rows=self.pairs[rank] * self.settings.rollouts if self.pairs is not None else None,
+            rows=pairs * self.settings.rollouts if pairs is not None else None,
             max_steps=self.settings.max_steps,
             engines=roles | {"scorer": scorer},
             passes=self.settings.passes,

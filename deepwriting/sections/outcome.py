@@ -1,4 +1,4 @@
-"""Sections about the result: the dataset's name, thresholds, what is kept, and how stages are spread over tasks."""
+"""Sections about the result: the dataset's name, thresholds, and what is kept."""
 
 from __future__ import annotations
 
@@ -135,10 +135,3 @@ class BuildSection(Section):
                 f"no_reflection names {self.no_reflection!r}, but configs {self.configs} lack no-reflection"
             )
         return self
-
-
-class ExecutionSection(Section):
-    """How the stages are spread over tasks."""
-
-    tasks: Positive = Field(1, description="shards of every stage")
-    workers: Positive = Field(1, description="tasks running at the same time, each with its own models")

@@ -14,8 +14,8 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from numpy.typing import NDArray
 
+from deepwriting.files import write_json
 from deepwriting.recipe import SelectSection
-from deepwriting.rundir import write_json
 from deepwriting.select.quality import quality
 from deepwriting.select.quotas import Counts, cells_for, share_out, wanted
 from deepwriting.select.report import report

@@ -17,8 +17,9 @@ import pyarrow as pa
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from deepwriting.files import write_json
 from deepwriting.recipe import EngineSection, SelectSection
-from deepwriting.rundir import PROGRESS_SECONDS, write_json
+from deepwriting.rundir import PROGRESS_SECONDS
 from deepwriting.select.classifier import CategoryClassifier, Classification
 from deepwriting.select.fast import fast_model
 from deepwriting.select.rows import CLASSIFIED_SCHEMA, table_name, write_table

@@ -11,7 +11,7 @@ from typing import Any
 
 from datatrove.pipeline.base import PipelineStep
 
-from deepwriting.rundir import write_json
+from deepwriting.files import write_json
 from deepwriting.select.tables import database, parquet, save
 
 #: Every row with its number in the order of all: released rows first, then the sources'.

@@ -73,7 +73,7 @@ class WriteQuery(ConcurrentStep):
         self._tools: tuple[Engine, Mapping[str, PromptSet]] | None = None
         self._journal: QueryJournal | None = None
 
-    def open(self, rank: int) -> None:
+    def open(self, rank: int, world_size: int) -> None:
         """Remember whose journal it is; model and journal are opened for the first passage without a query."""
         self._rank = rank
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,11 +37,13 @@ class Phase:
         name: folder of its logs and completion markers below the stage's ``logs/``; empty for the last one.
         steps: the datatrove steps.
         tasks: number of tasks.
+        models: whether the steps load models: only such tasks get GPUs.
     """
 
     name: str
     steps: list[PipelineStep]
     tasks: int
+    models: bool = False
 
 
 class Stage(ABC):
@@ -63,13 +64,14 @@ class Stage(ABC):
     def phases(self, context: StageContext) -> Iterator[Phase]:
         """The stage's pipelines in order.
 
-        Each is asked for when the one before has finished, so that it may look at what that has left. The last one ends
-        with ``WriteShard``. What phases hand to each other is kept in ``StageFolder.work`` until the stage is done.
+        All may be asked for before anything has run: a step looks at what others have left when it runs. The last one
+        ends with ``WriteShard``. What phases hand to each other is kept in ``StageFolder.work`` until the stage is
+        done.
         """
 
     def tasks(self, recipe: Recipe) -> int:
         """Number of datatrove tasks."""
-        return recipe.execution.tasks
+        return recipe.execution.of(self.name).tasks
 
     def check(self, recipe: Recipe) -> None:  # noqa: B027 - most stages need nothing else
         """Look for what the stage needs beside the rows; asked before the first stage of a run begins.
@@ -86,23 +88,21 @@ class Stage(ABC):
 class SimpleStage(Stage):
     """A stage of one pipeline."""
 
+    def models(self, recipe: Recipe) -> bool:
+        """Whether its steps load models."""
+        return False
+
     @abstractmethod
     def steps(self, context: StageContext) -> list[PipelineStep]:
         """The datatrove steps, from reading to writing."""
 
     def phases(self, context: StageContext) -> Iterator[Phase]:
         """The only phase."""
-        yield Phase("", self.steps(context), self.tasks(context.recipe))
+        recipe = context.recipe
+        yield Phase("", self.steps(context), self.tasks(recipe), self.models(recipe))
 
 
 def read_stage(context: StageContext, stage: str) -> JsonlReader:
     """A reader of an earlier stage's shards."""
     folder = context.run.stage(stage).shards
     return JsonlReader(str(folder), glob_pattern="*.jsonl.gz", add_file_path=False)
-
-
-def rows_of_tasks(context: StageContext, stage: str, tasks: int) -> list[int]:
-    """How many rows of an earlier stage each of ``tasks`` tasks reads: datatrove deals the shards out in turn."""
-    counts = sorted((context.run.stage(stage).path / "counts").glob("*.json"))
-    rows = [json.loads(file.read_text(encoding="utf-8"))["rows_out"] for file in counts]
-    return [sum(rows[rank::tasks]) for rank in range(tasks)]

@@ -9,7 +9,7 @@ from datatrove.pipeline.base import PipelineStep
 from deepwriting.recipe import Recipe
 from deepwriting.reer.prompts import prompt_hashes
 from deepwriting.reer.stage import ReerSearch
-from deepwriting.stages.base import SimpleStage, StageContext, read_stage, rows_of_tasks
+from deepwriting.stages.base import SimpleStage, StageContext, read_stage
 from deepwriting.stages.writer import WriteShard
 
 
@@ -18,6 +18,10 @@ class SearchStage(SimpleStage):
 
     name = "search"
     title = "search deep reasoning trajectories"
+
+    def models(self, recipe: Recipe) -> bool:
+        """Generators and scorer."""
+        return True
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """Engines, search settings, templates and seed."""
@@ -40,6 +44,6 @@ class SearchStage(SimpleStage):
             journal_folder=str(folder / "journal"),
             settings_hash=context.settings_hash,
             status_folder=str(folder / "status"),
-            pairs=rows_of_tasks(context, "select", self.tasks(recipe)),
+            counts_folder=str(context.run.stage("select").path / "counts"),
         )
         return [read_stage(context, "select"), search, WriteShard(str(folder), multiplies=True)]

@@ -28,6 +28,9 @@ class SelectStage(Stage):
         """The section and the taxonomy, and of scorer, prompts, sample and seed what takes part."""
         select = recipe.select
         settings: dict[str, Any] = {"select": select.model_dump(), "categories": list(CATEGORIES)}
+        # A shard for every task of the search; named only where it differs, so that older runs keep their settings.
+        if (spread := recipe.execution.of("search").tasks) != self.tasks(recipe):
+            settings["spread"] = spread
         if select.classifier != "likelihood":
             settings["labelled_sample"] = sample_hash()
         if select.classifier != "fast":
@@ -42,6 +45,7 @@ class SelectStage(Stage):
         """Classify; choose; move to other tasks what is theirs; apply."""
         recipe, folder = context.recipe, context.run.stage(self.name)
         shards, work, tasks = str(context.run.stage("dedupe").shards), str(folder.work), self.tasks(recipe)
+        spread = recipe.execution.of("search").tasks
         classify = Classify(
             shards,
             work,
@@ -51,13 +55,13 @@ class SelectStage(Stage):
             concurrency=recipe.search.concurrency,
             seed=recipe.seed,
         )
-        yield Phase("classify", [classify], tasks)
+        yield Phase("classify", [classify], tasks, recipe.select.classifier != "fast")
         sources = [source.label for source in recipe.sources]
-        yield Phase("choose", [Choose(shards, work, recipe.select, sources=sources, tasks=tasks)], 1)
-        if tasks > 1:
-            yield Phase("move", [Move(shards, work)], tasks)
+        yield Phase("choose", [Choose(shards, work, recipe.select, sources=sources, tasks=spread)], 1)
+        if spread > 1:
+            yield Phase("move", [Move(shards, work)], spread)
         apply = Apply(shards, work, min_probability=recipe.select.min_probability)
-        yield Phase("apply", [apply, WriteShard(str(folder.path))], tasks)
+        yield Phase("apply", [apply, WriteShard(str(folder.path))], spread)
 
     def facts(self, context: StageContext) -> dict[str, Any]:
         """What was asked and what could be had: see ``deepwriting.select.report``."""

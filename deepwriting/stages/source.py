@@ -48,6 +48,10 @@ class SourceStage(SimpleStage):
             }
         return settings
 
+    def models(self, recipe: Recipe) -> bool:
+        """The generator if books need queries, the scorer if it is asked about chats."""
+        return any(role in self.settings(recipe) for role in ("generator", "scorer"))
+
     def steps(self, context: StageContext) -> list[PipelineStep]:
         """Readers, cleaning, query writer, check, writer."""
         recipe = context.recipe

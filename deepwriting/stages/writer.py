@@ -13,7 +13,8 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.writers.jsonl import JsonlWriter
 
-from deepwriting.rundir import PROGRESS_SECONDS, write_json
+from deepwriting.files import write_json
+from deepwriting.rundir import PROGRESS_SECONDS
 from deepwriting.schema import REJECT, is_rejected
 
 

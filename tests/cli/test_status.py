@@ -17,8 +17,9 @@ import pytest
 
 from deepwriting.cli import progress, search_view
 from deepwriting.cli.search_view import reasons, search_lines
+from deepwriting.files import write_json
 from deepwriting.reer.status import SearchStatus
-from deepwriting.rundir import RunFolder, write_json
+from deepwriting.rundir import RunFolder
 
 PAIRS = 5  # as in conftest.py
 #: Seconds after which a test of processes gives up.

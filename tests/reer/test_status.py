@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepwriting.files import write_json
 from deepwriting.reer.status import SILENT_SECONDS, merge, process_exists, read_status
-from deepwriting.rundir import write_json
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

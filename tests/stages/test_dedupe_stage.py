@@ -133,7 +133,7 @@ import os, signal, sys
 from pathlib import Path
 import duckdb, pyarrow.parquet
 import deepwriting.select.verdicts
-from deepwriting.executor import QuietExecutor
+from deepwriting.executors.local import QuietExecutor
 from deepwriting.pipeline import run_recipe
 from deepwriting.recipe import parse_recipe
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deepwriting.errors import RunError
-from deepwriting.executor import QuietExecutor
+from deepwriting.executors.local import QuietExecutor
 
 #: Steps for worker processes live in a module that those can import, too.
 STEPS = """

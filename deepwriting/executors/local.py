@@ -9,9 +9,6 @@ What datatrove's own ``run`` does differently, and why it is replaced here:
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import logging
 import multiprocessing
 import os
 import threading
@@ -19,19 +16,20 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.utils.stats import PipelineStats
 
 from deepwriting.errors import WorkerLostError
+from deepwriting.executors.base import PhaseJob, Runner
+from deepwriting.executors.task import TaskMixin, silence
 
 #: What worker processes need, imported once in the server that they are forked from: it has neither threads nor models.
 PRELOADED = ["deepwriting.stages", "deepwriting.engines.transformers.engine", "transformers"]
 
 
-class QuietExecutor(LocalPipelineExecutor):
+class QuietExecutor(TaskMixin, LocalPipelineExecutor):
     """Runs the tasks of one stage here or in worker processes; console output goes to the log files only."""
 
     pipeline: list[Any]
@@ -42,7 +40,7 @@ class QuietExecutor(LocalPipelineExecutor):
         Raises:
             WorkerLostError: if a worker process was killed.
         """
-        with _silence():
+        with silence():
             ranks = self.get_incomplete_ranks()
             if not ranks:
                 return None
@@ -77,10 +75,6 @@ class QuietExecutor(LocalPipelineExecutor):
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
-        with _silence(), _log_to(Path(self.logging_dir.path) / "deepwriting" / f"task_{rank:05d}.log"):
-            return super()._run_for_rank(rank, local_rank, node_rank)
-
 
 def _end_with_parent() -> None:
     """Have this worker process end as soon as the process that started it is gone."""
@@ -94,38 +88,15 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
 
 
-@functools.cache
-def _nowhere() -> TextIO:
-    # Never closed: a library imported while stderr is silenced (transformers) keeps the stream for its own logger.
-    return open(os.devnull, "w", encoding="utf-8")
+class LocalRunner(Runner):
+    """This process, or worker processes of it."""
 
+    name = "local"
 
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    # datatrove binds its console logger to whatever sys.stderr is when a task begins.
-    from datatrove.utils.logging import logger, setup_default_logger
-
-    logger.remove()
-    with contextlib.redirect_stderr(_nowhere()):
-        try:
-            yield
-        finally:
-            logger.remove()
-    setup_default_logger()
-
-
-@contextlib.contextmanager
-def _log_to(file: Path) -> Iterator[None]:
-    """Write what deepwriting logs during a task to a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    logger, handler = logging.getLogger("deepwriting"), logging.FileHandler(file, mode="a", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(min(level, logging.INFO) if level else logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()
+    def run(self, job: PhaseJob) -> None:
+        """Run the tasks; the first error of one ends the others and is raised as it is."""
+        executor = QuietExecutor(
+            pipeline=job.phase.steps, tasks=job.phase.tasks, workers=job.resources.workers, logging_dir=str(job.logs)
+        )
+        executor.place = job.place(self.name)
+        executor.run()

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepwriting.errors import TaskHeldError
+from deepwriting.executors.task import TaskPlace, around_task, one_line
+from deepwriting.lease import FileNote, machine
+
+
+def place(run: Path, phase: str = "") -> TaskPlace:
+    return TaskPlace(str(run), "search", phase, "local", os.getcwd(), "search/logs")
+
+
+def note(run: Path, phase: str = "main") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "search" / "tasks" / phase / "00003.json").read_text())
+    return found
+
+
+def test_a_task_says_where_it_runs_and_how_it_ended(tmp_path: Path) -> None:
+    with around_task(place(tmp_path), 3):
+        running = note(tmp_path)
+    assert (running["state"], running["rank"], running["attempt"], running["pid"]) == ("running", 3, 1, os.getpid())
+    assert running["log"] == "search/logs/deepwriting/task_00003.log"
+    assert note(tmp_path)["state"] == "finished"
+
+
+def test_a_failed_task_leaves_its_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such luck"), around_task(place(tmp_path, "buckets"), 3):
+        raise ValueError("no such luck\nand more")
+    failed = note(tmp_path, "buckets")
+    assert (failed["state"], failed["error"]) == ("failed", "ValueError: no such luck")
+    with around_task(place(tmp_path, "buckets"), 3):
+        assert note(tmp_path, "buckets")["attempt"] == 2
+        assert note(tmp_path, "buckets")["error"] is None
+
+
+def test_a_task_that_is_ended_has_not_failed(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), around_task(place(tmp_path), 3):
+        raise SystemExit(15)
+    assert note(tmp_path)["state"] == "stopped"
+
+
+def test_a_task_is_worked_on_once(tmp_path: Path) -> None:
+    held = {"host": "here", "pid": os.getpid(), "machine": machine(), "owner": "x", "beat": 1, "state": "running"}
+    FileNote(place(tmp_path).note(3)).write(held)
+    with (
+        pytest.raises(TaskHeldError, match=rf"^process {os.getpid()} on here is working on task 3 of stage 'search'$"),
+        around_task(place(tmp_path), 3),
+    ):
+        raise AssertionError("two at once")
+
+
+def test_a_full_disk_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def task() -> None:
+        with around_task(place(tmp_path), 3):
+            monkeypatch.setattr(FileNote, "write", full)
+            raise ValueError("the cause")
+
+    with pytest.raises(ValueError, match="the cause"):
+        task()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(KeyError("x"), "KeyError: 'x'"), (ValueError(), "ValueError"), (OSError("a\nb"), "OSError: a")],
+    ids=["key", "empty", "two lines"],
+)
+def test_an_error_is_one_line(error: Exception, line: str) -> None:
+    assert one_line(error) == line
+    assert len(one_line(ValueError("x" * 9000))) == 500
