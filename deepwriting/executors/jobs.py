@@ -4,6 +4,7 @@ The run's folder is a remote one, which this machine and the jobs see; this proc
 and begins the next phase. What is done differently from datatrove, and why:
 
 - A job starts datatrove's launcher by its name, from the installed package: nothing is uploaded for it.
+- A task is marked as done when all it has written is in the remote folder, not before.
 - Jobs that an earlier, killed process has left are ended first: two jobs would work on one task, and pay for it.
 - A question to the Hub that fails is asked again: one bad minute must not end a run of days.
 - Tasks that did not finish are an error that says why, as far as the task or its job could tell.
@@ -16,7 +17,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from datatrove.executor.base import PipelineExecutor
 from datatrove.executor.jobs import ARRAY_INDEX_ENV_VAR, JobsPipelineExecutor
+from datatrove.io import get_datafolder
+from datatrove.utils.stats import PipelineStats
 
 from deepwriting.errors import ExecutorError, TasksFailedError
 from deepwriting.executors.base import PhaseJob, Runner
@@ -24,6 +28,7 @@ from deepwriting.executors.jobs_fleet import RUN_LABEL, Fleet, failures, run_key
 from deepwriting.executors.jobs_request import (
     DEFAULT_FLAVOR,
     DEFAULT_TIMEOUT_S,
+    UV_IMAGE,
     captured,
     check_recipe,
     dependencies,
@@ -44,27 +49,42 @@ _TRIES = 20
 _HIDDEN, _NAMESPACE = "***", "YOU"
 
 
-class JobsExecutor(TaskMixin, JobsPipelineExecutor):
+class _LocalLogs:
+    """Log, statistics and marker of a task go where its logs are here, as with other executors.
+
+    datatrove's executor of jobs writes them to the remote folder itself, and so says that a task is done before its
+    rows have arrived there. Here all are sent with the rows, the marker last (``deepwriting/remote/task.py``).
+    """
+
+    _run_for_rank = PipelineExecutor._run_for_rank
+
+
+class JobsExecutor(TaskMixin, _LocalLogs, JobsPipelineExecutor):
     """Runs each task of a phase in a job."""
+
+    pipeline: list[Any]
 
     def __init__(self, *args: Any, **options: Any):
         with silence():  # it warns that it is new
             super().__init__(*args, **options)
 
+    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
+        assert self.place is not None
+        self.logging_dir = get_datafolder(str(Path(self.place.run) / self.place.logs))
+        return super()._run_for_rank(rank, local_rank, node_rank)
+
     def request(self, array_index: int, pickled: str, token: str) -> dict[str, Any]:
-        """What ``huggingface_hub.run_uv_job`` is called with for one job.
+        """What ``huggingface_hub.run_job`` is called with for one job.
 
         Args:
             array_index: which job of the phase.
             pickled: address of the pickled executor.
             token: the token that the job may use.
         """
+        packages = [word for package in self.dependencies for word in ("--with", package)]
         return {
-            "script": "python",
-            "script_args": [*_LAUNCHER, pickled],
-            "dependencies": self.dependencies,
-            "python": self.python,
-            "image": self.image,
+            "image": self.image or UV_IMAGE,
+            "command": ["uv", "run", *packages, "--python", self.python, "python", *_LAUNCHER, pickled],
             "env": {
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1",
                 "PYTHONUNBUFFERED": "1",
@@ -85,9 +105,9 @@ class JobsExecutor(TaskMixin, JobsPipelineExecutor):
         }
 
     def _submit_array_index(self, array_index: int, pik_path: str, token: str) -> str:
-        from huggingface_hub import run_uv_job
+        from huggingface_hub import run_job
 
-        job = run_uv_job(**self.request(array_index, pik_path, token))
+        job = run_job(**self.request(array_index, pik_path, token))
         log.info("array index %d is job %s (%s)", array_index, job.id, job.url)
         return str(job.id)
 

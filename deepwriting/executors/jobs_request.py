@@ -19,6 +19,8 @@ from deepwriting.errors import ExecutorError
 if TYPE_CHECKING:
     from deepwriting.recipe import Recipe
 
+#: Image where none is named: Debian with Python and `uv`, which `huggingface_hub` takes for jobs of `uv` too.
+UV_IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
 #: Hardware flavor where neither the recipe nor the stage names one.
 DEFAULT_FLAVOR = "cpu-basic"
 #: Flavors that begin so have no GPU.
@@ -140,10 +142,10 @@ def captured(request: Mapping[str, Any]) -> dict[str, Any]:
     """What the genuine client would send for a job: method, address and body. Nothing is sent.
 
     Args:
-        request: arguments of ``huggingface_hub.run_uv_job``, with a namespace.
+        request: arguments of ``huggingface_hub.run_job``, with a namespace.
     """
     import httpx2
-    from huggingface_hub import run_uv_job, set_client_factory
+    from huggingface_hub import run_job, set_client_factory
     from huggingface_hub.utils._http import default_client_factory
 
     seen: list[dict[str, Any]] = []
@@ -155,7 +157,7 @@ def captured(request: Mapping[str, Any]) -> dict[str, Any]:
 
     set_client_factory(lambda: httpx2.Client(transport=httpx2.MockTransport(answer)))
     try:
-        run_uv_job(**request)
+        run_job(**request)
     finally:
         set_client_factory(default_client_factory)
     return seen[-1]

@@ -67,6 +67,7 @@ def test_a_job_sees_its_environment_and_its_secrets_and_nothing_of_ours(
     assert "2" not in str(found.secrets)
 
 
+@pytest.mark.filterwarnings("ignore:.*is experimental")
 def test_uv_jobs_run_with_the_packages_of_this_interpreter(api: HfApi) -> None:
     job = api.run_uv_job(
         "python", script_args=["-c", "import sys; print(sys.executable)"], dependencies=["nothing==1"], python="3.11"
@@ -132,9 +133,9 @@ def test_jobs_are_listed_by_label_and_stage_newest_first(api: HfApi) -> None:
     _ended(api, first)
     second = api.run_job(image=_IMAGE, command=["sleep", "60"], labels={"run": "a", "part": "2"})
     api.run_job(image=_IMAGE, command=["true"], labels={"run": "b"})
-    assert [job.id for job in api.list_jobs(labels={"run": "a"})] == [second.id, first.id]
-    assert [job.id for job in api.list_jobs(labels={"run": "a"}, status="RUNNING")] == [second.id]
-    assert [job.id for job in api.list_jobs(labels={"run": "a", "part": "1"})] == [first.id]
+    assert [job.id for job in api.list_jobs(namespace="tester", labels={"run": "a"})] == [second.id, first.id]
+    assert [job.id for job in api.list_jobs(namespace="tester", labels={"run": "a"}, status="RUNNING")] == [second.id]
+    assert [job.id for job in api.list_jobs(namespace="tester", labels={"run": "a", "part": "1"})] == [first.id]
 
 
 def test_what_is_refused(api: HfApi, hub: LocalHub, tmp_path: Path) -> None:
