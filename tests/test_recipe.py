@@ -80,7 +80,8 @@ UNKNOWN_KEYS = [
     ({"build": {"shards": 2}}, "build.shards = 2 is an unknown key; allowed: drop_flags, max_score"),
     (
         {"execution": {"cores": 8}},
-        "execution.cores = 8 is an unknown key; allowed: executor, tasks, workers, cpus, memory_gb, gpus, time, partition, image, stages, ray, slurm, jobs",
+        "execution.cores = 8 is an unknown key; allowed: executor, tasks, workers, cpus, memory_gb, gpus, time, "
+        "partition, image, stages, ray, slurm, jobs",
     ),
 ]
 

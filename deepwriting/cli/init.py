@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+#: What stands beside the key for single stages.
+_STAGES_EXAMPLE = "what one stage needs else, for example search: {tasks: 64, gpus: 1, time: 12h}"
+
 
 @click.command("init", short_help="write a commented recipe", epilog="Example:  deepwriting init mine.yaml")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default=Path("recipe.yaml"))
@@ -66,6 +69,8 @@ def _item(section: Any, values: dict[str, Any]) -> list[str]:
 
 
 def _keys(section: Any, indent: str, values: dict[str, Any]) -> list[str]:
+    from deepwriting.sections.base import Section
+    from deepwriting.sections.execution import StagesExecutionSection
     from deepwriting.sources import SOURCE_KINDS
 
     lines = []
@@ -73,6 +78,12 @@ def _keys(section: Any, indent: str, values: dict[str, Any]) -> list[str]:
         default = None if field.is_required() else field.get_default(call_default_factory=True)
         value = values.get(key, default)
         about = field.description or ""
+        if isinstance(default, StagesExecutionSection):
+            lines.append(f"{indent}{key}: {{}}    # {_STAGES_EXAMPLE}")
+            continue
+        if isinstance(default, Section):
+            lines += [f"{indent}{key}:    # {_about(type(default))}", *_keys(type(default), indent + "  ", {})]
+            continue
         if not field.is_required() and value != default:
             about += f" (default {_yaml(default)})"
         if key == "kind":

@@ -47,15 +47,19 @@ class StageExecutionSection(Section):
         return _checked_time(value)
 
 
+def _as_for_all() -> StageExecutionSection:
+    return StageExecutionSection.model_validate({})
+
+
 class StagesExecutionSection(Section):
     """The stages that need something else than the others."""
 
-    source: StageExecutionSection = Field(default_factory=StageExecutionSection, description="readers and cleaning")
-    dedupe: StageExecutionSection = Field(default_factory=StageExecutionSection, description="MinHash and benchmarks")
-    select: StageExecutionSection = Field(default_factory=StageExecutionSection, description="classifier and choice")
-    search: StageExecutionSection = Field(default_factory=StageExecutionSection, description="the search itself")
-    annotate: StageExecutionSection = Field(default_factory=StageExecutionSection, description="annotating filters")
-    build: StageExecutionSection = Field(default_factory=StageExecutionSection, description="the dataset")
+    source: StageExecutionSection = Field(default_factory=_as_for_all, description="readers and cleaning")
+    dedupe: StageExecutionSection = Field(default_factory=_as_for_all, description="MinHash and benchmarks")
+    select: StageExecutionSection = Field(default_factory=_as_for_all, description="classifier and choice")
+    search: StageExecutionSection = Field(default_factory=_as_for_all, description="the search itself")
+    annotate: StageExecutionSection = Field(default_factory=_as_for_all, description="annotating filters")
+    build: StageExecutionSection = Field(default_factory=_as_for_all, description="the dataset")
 
 
 class RaySection(Section):
@@ -125,7 +129,7 @@ class ExecutionSection(Section):
     time: str | None = Field(None, description=_ABOUT_TIME)
     partition: str | None = Field(None, min_length=1, description=_ABOUT_PARTITION)
     image: str | None = Field(None, min_length=1, description=_ABOUT_IMAGE)
-    stages: StagesExecutionSection = Field(default_factory=StagesExecutionSection)
+    stages: StagesExecutionSection = Field(default_factory=lambda: StagesExecutionSection.model_validate({}))
     ray: RaySection = Field(default_factory=lambda: RaySection.model_validate({}))
     slurm: SlurmSection = Field(default_factory=lambda: SlurmSection.model_validate({}))
     jobs: JobsSection = Field(default_factory=lambda: JobsSection.model_validate({}))

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from deepwriting.recipe import ENGINE_SECTIONS, EnginesSection, Recipe, ServerStartSection, SourceSection
+from deepwriting.sections.execution import ExecutionSection, StageExecutionSection, StagesExecutionSection
 from deepwriting.sources import SOURCE_KINDS
 
 _INTRODUCTION = """\
@@ -24,6 +25,13 @@ Written by `make docs` from `deepwriting/sections/`; do not edit it by hand.
 A recipe is one YAML file. Every key is below, with its default; where the paper gives a value, that is the default.
 An unknown key, a wrong type or an impossible combination is refused in one line that says what is allowed.
 `deepwriting init FILE` writes a recipe with all keys to start from.
+"""
+
+_STAGES_EXAMPLE = """\
+execution:
+  tasks: 8
+  stages:
+    search: {tasks: 64, workers: 64, gpus: 1, memory_gb: 64, time: "12h"}
 """
 
 
@@ -40,6 +48,8 @@ def page() -> str:
             lines += [*_table(EnginesSection), *_engines()]
         else:
             lines += _table(section)
+        if section is ExecutionSection:
+            lines += _executors()
         if section is SourceSection:
             lines += [f"Kinds: {', '.join(f'`{kind}`' for kind in SOURCE_KINDS)}.", ""]
     return "\n".join(lines)
@@ -52,10 +62,25 @@ def _engines() -> list[str]:
     return [*lines, "### start (of a server)", "", _about(ServerStartSection), "", *_table(ServerStartSection)]
 
 
+def _executors() -> list[str]:
+    stages = ", ".join(f"`{name}`" for name in StagesExecutionSection.model_fields)
+    lines = ["### stages", "", f"For each of {stages}: {_about(StageExecutionSection).lower()}", ""]
+    lines += ["```yaml", *_STAGES_EXAMPLE.splitlines(), "```", "", *_table(StageExecutionSection)]
+    for name, field in ExecutionSection.model_fields.items():
+        section = _section(field.annotation)
+        if section is not None and section is not StagesExecutionSection:
+            lines += [f"### {name}", "", _about(section), "", *_table(section)]
+    return lines
+
+
 def _table(section: type[BaseModel], keys: list[str] | None = None) -> list[str]:
     lines = ["| key | default | meaning |", "| --- | --- | --- |"]
     for key, field in section.model_fields.items():
-        if keys is None or key in keys:
+        if keys is not None and key not in keys:
+            continue
+        if (below := _section(field.annotation)) is not None:
+            lines.append(f"| `{key}` | see below | {_about(below)} |")
+        else:
             default = "required" if field.is_required() else f"`{_yaml(field.get_default(call_default_factory=True))}`"
             lines.append(f"| `{key}` | {default} | {field.description or ''} |")
     return [*lines, ""]
