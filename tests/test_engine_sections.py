@@ -57,13 +57,38 @@ def test_settings_of_place_and_speed_are_no_identity() -> None:
     )
 
 
+def starting(**start: Any) -> dict[str, Any]:
+    return {"engine": "server", "model": "m", "start": {"program": "vllm", **start}}
+
+
+def test_where_servers_can_be() -> None:
+    for place in (
+        {"urls": [URL, "http://b:8000/v1"]},
+        {"endpoints": "/shared/endpoints"},
+        {"endpoints": "/shared/endpoints", "start": {"program": "vllm", "devices": [0, 1], "copies": 2}},
+    ):
+        found = recipe(scorer={"engine": "server", "model": "m", **place}).engines.scoring
+        assert found.identity == recipe(scorer={"engine": "server", "model": "m", "url": URL}).engines.scoring.identity
+    dealt = recipe(scorer={"model": "m", "devices": ["cuda:1", "cuda:2"]}).engines.scoring
+    assert dealt.identity == recipe(scorer={"model": "m"}).engines.scoring.identity
+
+
 WRONG = [
     ({"generator": {"engine": "tgi", "model": "m"}}, "generator.engine = 'tgi' is not allowed; allowed: transformers,"),
     ({"generator": {"engine": "vllm"}}, "engines.generator.model is missing; it is required"),
     ({"generator": {"engine": "vllm", "model": "m", "device": "cpu"}}, "generator.device = 'cpu' is an unknown key; "),
     ({"more_generators": [{"model": "m", "dtype": 4}]}, "engines.more_generators.0.dtype = 4 is not allowed"),
-    ({"scorer": {"engine": "server", "model": "m"}}, "a server needs either an url or start, not both"),
-    ({"scorer": {"engine": "server", "model": "m", "url": URL, "start": {"program": "vllm"}}}, "either an url or sta"),
+    ({"scorer": {"engine": "server", "model": "m"}}, "needs one of url, urls, endpoints and start, and has none; endp"),
+    ({"scorer": {"engine": "server", "model": "m", "url": URL, "start": {"program": "vllm"}}}, "has url and start; en"),
+    ({"scorer": {"engine": "server", "model": "m", "urls": [URL], "endpoints": "e"}}, "and has urls and endpoints; "),
+    ({"scorer": {"engine": "server", "model": "m", "urls": [URL, URL + "/"]}}, "/v1' occurs twice; name each server o"),
+    ({"scorer": {"engine": "server", "model": "m", "urls": [URL, "b:8000"]}}, "url 'b:8000' is no address; allowed: "),
+    ({"scorer": {"engine": "server", "model": "m", "endpoints": ""}}, "scorer.endpoints = '' is not allowed"),
+    ({"scorer": {"model": "m", "device": "cuda", "devices": ["cuda:1"]}}, "device 'cuda' and devices ['cuda:1'] contr"),
+    ({"scorer": {"model": "m", "devices": ["gpu1"]}}, "scorer.devices.0 = 'gpu1' is not allowed"),
+    ({"scorer": starting(devices=[0, 1, 2], copies=2)}, "3 devices cannot be shared equally by 2 copies; a multiple"),
+    ({"scorer": starting(devices=[1, 1])}, "devices [1, 1] names a device twice; once is allowed"),
+    ({"scorer": starting(port=65535, copies=2)}, "2 copies need the ports from 65535 on; they end at 65535"),
     ({"scorer": {"engine": "server", "model": "m", "start": {"program": "tgi"}}}, "scorer.start.program = 'tgi' is no"),
     ({"scorer": {"engine": "server", "model": "m", "url": "localhost:8000"}}, "is no address; allowed: http://"),
     ({"scorer": {"engine": "server", "model": "m", "url": URL, "scoring": "none"}}, "a server that only samples; name"),

@@ -24,6 +24,7 @@ COMMANDS = {
     "recipes": "list the bundled recipes",
     "report": "show the funnel from raw rows to selected pairs, with every reason",
     "run": "run a recipe, whole or in part",
+    "serve": "serve a recipe's model to runs on other machines",
     "show": "show one row: query, thinking before and after, answer, scores",
     "status": "show where a run stands",
     "verify": "check a dataset against its manifest, card and texts",

@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from deepwriting.sections.base import Positive, Section
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Device = Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")]
 
 
 class EngineSection(Section):
@@ -32,17 +33,26 @@ class EngineSection(Section):
 class TransformersSection(EngineSection):
     """A language model that transformers runs in this process."""
 
-    speed_only = frozenset({"max_batch", "max_batch_tokens", "prefix_cache_gb", "device"})
+    speed_only = frozenset({"max_batch", "max_batch_tokens", "prefix_cache_gb", "device", "devices"})
 
     engine: Literal["transformers"] = Field("transformers", description="what runs the model")
     model: str = Field(min_length=1, description="embedded name, local directory or Hub id")
     revision: str | None = Field(None, description="Hub revision")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N, mps")
+    devices: list[Device] = Field(
+        default_factory=list, description="dealt out over the worker processes of one machine, instead of device"
+    )
     dtype: Dtype = Field("auto", description="precision of the weights")
     max_batch: Positive = Field(32, description="most sequences sampled at the same time")
     max_batch_tokens: Positive | None = Field(None, description="most tokens in one forward pass; chosen by device")
     prefix_cache_gb: float = Field(1.0, ge=0, description="memory for kept prefixes (GB)")
     context_tokens: Positive | None = Field(None, description="use less context than the model has (tokens)")
+
+    @model_validator(mode="after")
+    def _one_placement(self) -> TransformersSection:
+        if self.devices and self.device != "auto":
+            raise ValueError(f"device {self.device!r} and devices {self.devices} contradict each other; name one")
+        return self
 
 
 class VllmSection(EngineSection):
@@ -63,26 +73,48 @@ class VllmSection(EngineSection):
 
 
 class ServerStartSection(Section):
-    """A local server that the run starts, watches and ends."""
+    """A server that the run starts on its own machine, watches and ends; or, beside endpoints, `deepwriting serve`."""
 
     program: Literal["vllm", "sglang"] = Field(description="what serves the model")
     python: str | None = Field(None, description="interpreter that has it; this one if left out")
     arguments: list[str] = Field(default_factory=list, description="more arguments for its command line")
     port: int | None = Field(None, ge=1, le=65535, description="a free one if left out")
     ready_s: float = Field(600.0, gt=0, description="how long it may take to load the model (seconds)")
+    devices: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=list, description="GPUs that it sees, by number; all if left out"
+    )
+    copies: Positive = Field(1, description="so many servers, each with an equal part of the devices")
+
+    @model_validator(mode="after")
+    def _a_part_each(self) -> ServerStartSection:
+        if len(set(self.devices)) < len(self.devices):
+            raise ValueError(f"devices {self.devices} names a device twice; once is allowed")
+        if len(self.devices) % self.copies:
+            raise ValueError(
+                f"{len(self.devices)} devices cannot be shared equally by {self.copies} copies; a multiple is allowed"
+            )
+        if self.port is not None and self.port + self.copies - 1 > 65535:
+            raise ValueError(f"{self.copies} copies need the ports from {self.port} on; they end at 65535")
+        return self
 
 
 class ServerSection(EngineSection):
-    """A server that speaks the OpenAI protocol: vLLM, SGLang, TGI, llama.cpp or a hosted one."""
+    """Servers that speak the OpenAI protocol, one or many: vLLM, SGLang, TGI, llama.cpp or hosted ones."""
 
-    speed_only = frozenset({"url", "start", "api_key_env", "max_concurrency", "requests_per_minute", "timeout_s",
-                            "patience_s"})  # fmt: skip
+    speed_only = frozenset({"url", "urls", "endpoints", "start", "api_key_env", "max_concurrency",
+                            "requests_per_minute", "timeout_s", "patience_s"})  # fmt: skip
 
     engine: Literal["server"] = Field("server", description="what runs the model")
     model: str = Field(min_length=1, description="the model as the server calls it")
     revision: str | None = Field(None, description="recorded in the rows; a server does not tell it")
     url: str | None = Field(None, description="address, up to and with /v1")
-    start: ServerStartSection | None = Field(None, description="start a local server instead of naming an address")
+    urls: list[str] = Field(default_factory=list, description="addresses of several servers of the same model")
+    endpoints: str | None = Field(
+        None,
+        min_length=1,
+        description="file with an address a line, or folder in which `deepwriting serve` registers servers; may change",
+    )
+    start: ServerStartSection | None = Field(None, description="start local servers instead of naming addresses")
     api: Literal["completions", "chat"] = Field("completions", description="chat for servers that take only messages")
     prefill: Literal["continue", "ask"] = Field(
         "continue", description="chat: let the server continue a begun turn, or ask the model to begin so"
@@ -98,10 +130,20 @@ class ServerSection(EngineSection):
         None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="environment variable that holds the key"
     )
     context_tokens: Positive | None = Field(None, description="context length, where the server does not tell (tokens)")
-    max_concurrency: Positive = Field(64, description="most requests in flight")
-    requests_per_minute: Positive | None = Field(None, description="rate limit of the server")
+    max_concurrency: Positive = Field(64, description="most requests of a process in flight at one server")
+    requests_per_minute: Positive | None = Field(None, description="rate limit of one server")
     timeout_s: float = Field(600.0, gt=0, description="time limit of one request (seconds)")
-    patience_s: float = Field(1800.0, gt=0, description="how long to wait for a server that is away (seconds)")
+    patience_s: float = Field(1800.0, gt=0, description="how long to wait while all servers are away (seconds)")
+
+    @field_validator("urls")
+    @classmethod
+    def _several(cls, urls: list[str]) -> list[str]:
+        bare = [url.rstrip("/") for url in urls]
+        if twice := sorted({url for url in bare if bare.count(url) > 1}):
+            raise ValueError(f"{twice[0]!r} occurs twice; name each server once")
+        for url in urls:
+            cls._no_credentials(url)
+        return urls
 
     @field_validator("url")
     @classmethod
@@ -118,8 +160,14 @@ class ServerSection(EngineSection):
 
     @model_validator(mode="after")
     def _somewhere(self) -> ServerSection:
-        if (self.url is None) == (self.start is None):
-            raise ValueError("a server needs either an url or start, not both")
+        named = {"url": self.url, "urls": self.urls, "endpoints": self.endpoints, "start": self.start}
+        given = [key for key, value in named.items() if value]
+        if len(given) != 1 and given != ["endpoints", "start"]:
+            found = " and ".join(given) or "none"
+            raise ValueError(
+                f"a server needs one of url, urls, endpoints and start, and has {found}; endpoints may have a start "
+                "beside them, for `deepwriting serve`"
+            )
         if self.api == "chat" and self.scoring not in ("auto", "none"):
             raise ValueError(f"api 'chat' cannot score, so scoring {self.scoring!r} is not allowed; allowed: none")
         return self

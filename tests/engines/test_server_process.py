@@ -91,7 +91,7 @@ def test_killed_and_started_again(pocket_model: Path, opened: list[Any], caplog:
     engine = ServerEngine(str(pocket_model), start=ServerStart("vllm"), scoring="prompt_logprobs", dtype="float32")
     opened.append(engine)
     assert engine.info.revision == resolve_model(str(pocket_model)).revision
-    state = engine._process.state()
+    state = engine._processes[0].state()
     assert (state["state"], state["restarts"]) == ("ready", 0)
 
     async def work() -> list[Any]:
@@ -107,11 +107,11 @@ def test_killed_and_started_again(pocket_model: Path, opened: list[Any], caplog:
 
     expected = asyncio.run(work())
     assert asyncio.run(disturbed()) == expected
-    until(lambda: engine._process.state()["state"] == "ready")  # the supervisor looks a few times a second
-    again = engine._process.state()
+    until(lambda: engine._processes[0].state()["state"] == "ready")  # the supervisor looks a few times a second
+    again = engine._processes[0].state()
     assert again["restarts"] == 1
     assert again["server"] != state["server"]
-    assert "--- start 2" in engine._process.log_file.read_text()
+    assert "--- start 2" in engine._processes[0].log_file.read_text()
     engine.close()
     assert not alive(again["server"])
     assert not alive(again["supervisor"])
@@ -205,7 +205,7 @@ def test_a_server_that_dies_too_often(pocket_model: Path, opened: list[Any], mon
     monkeypatch.setattr(server_process, "MAX_RESTARTS", 1)
     engine = ServerEngine(str(pocket_model), start=ServerStart("vllm"), scoring="none")
     opened.append(engine)
-    process = engine._process
+    [process] = engine._processes
     for restarts in (0, 1):
         until(lambda: process.state()["state"] == "ready" and process.state()["restarts"] == restarts)  # noqa: B023
         os.kill(process.state()["server"], signal.SIGKILL)

@@ -335,8 +335,8 @@ def test_a_server_that_reads_other_tokens(connect: Any, server: OpenAIServer, sc
 
 
 @pytest.mark.parametrize("options", [{}, {"url": "http://127.0.0.1:1/v1", "start": object()}])
-def test_either_an_address_or_a_start(options: dict[str, Any]) -> None:
-    with pytest.raises(EngineError, match="either an url or start"):
+def test_an_address_or_a_start(options: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match="exactly one of url, urls, endpoints and start"):
         ServerEngine("m", **options)
 
 

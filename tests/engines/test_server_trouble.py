@@ -310,11 +310,12 @@ def test_requests_are_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
         slept.append(seconds)
 
     async def four() -> None:
+        [server] = client.pool.members.values()
         for _ in range(4):
-            await client._turn()
-        await client._rest(1, Trouble("busy", "slow down", 3.0))
+            await client._turn(server)
+        await client._rest(server, 1, Trouble("busy", "slow down", 3.0))
         slept.pop()  # this request's own pause
-        await client._turn()
+        await client._turn(server)
 
     monkeypatch.setattr(server_client.time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(server_client.asyncio, "sleep", sleep)

@@ -72,7 +72,7 @@ class ServedByVllm(EngineContract):
         yield make
         for engine in opened:
             engine.close()
-        assert not alive(keeper._process.state()["server"])
+        assert not alive(keeper._processes[0].state()["server"])
 
 
 class TestPromptLogprobs(ServedByVllm):
@@ -136,7 +136,7 @@ def test_chat_continues_a_begun_turn(engine: ServerEngine) -> None:
 
 def test_killed_during_a_search(engine: ServerEngine, tmp_path: Path) -> None:
     expected = searched(engine, tmp_path / "quiet.jsonl")
-    process = engine._process
+    [process] = engine._processes
     assert process is not None
     before = process.state()
 

@@ -1,7 +1,7 @@
-"""The engine behind HTTP: any server that speaks the OpenAI protocol, hosted or started by the run itself.
+"""The engine behind HTTP: servers that speak the OpenAI protocol, hosted, started by the run itself, or in a pool.
 
-A server that dies and comes back costs time, no results: every request waits and is sent again. One that refuses a
-request fails that request, with the server's own words.
+A server that dies and comes back costs time, no results: every request waits, or goes to another one. One that refuses
+a request fails that request, with the server's own words.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Literal
 from deepwriting.engines.alignment import Aligned, check_context
 from deepwriting.engines.base import Abandon, Completion, EngineInfo, TargetScore, Usage
 from deepwriting.engines.models import resolve_model
+from deepwriting.engines.server.addresses import Addresses, Announced, Fixed
+from deepwriting.engines.server.admission import Admission
 from deepwriting.engines.server.chat import (
     Prefill,
     cut_at_stop,
@@ -25,18 +27,21 @@ from deepwriting.engines.server.chat import (
 )
 from deepwriting.engines.server.client import ServerClient
 from deepwriting.engines.server.key import ApiKey
-from deepwriting.engines.server.probe import learn
+from deepwriting.engines.server.probe import Learned, learn
 from deepwriting.engines.server.process import ServerProcess, ServerStart
 from deepwriting.engines.server.sampling import Dialect, Sampling
 from deepwriting.engines.server.scoring import PROTOCOLS, Scored
-from deepwriting.engines.server.setup import checked_url, find_tokeniser, run_in_thread, together
+from deepwriting.engines.server.setup import find_tokeniser, run_in_thread, together
 from deepwriting.errors import EngineError, RequestError
 
 log = logging.getLogger(__name__)
 
+#: How long the start waits for a pool's slower servers once one is ready (seconds); the others join later.
+SETTLE_S = 30.0
+
 
 class ServerEngine:
-    """Samples and scores through a server.
+    """Samples and scores through a server, or through several that serve the same model.
 
     With ``api`` completions the prompt is rendered and tokenised here and sent as token ids. With chat it is sent as
     messages: for hosted models, which cannot score.
@@ -44,7 +49,10 @@ class ServerEngine:
     Args:
         model: the model as the server calls it; with ``start`` an embedded name, local directory or Hub id.
         url: the server's address, up to and with ``/v1``.
-        start: start a local server instead. Processes that ask for the same one share it.
+        urls: the addresses of several servers.
+        endpoints: a file or folder with the addresses of servers that come and go, see ``Announced``.
+        start: start local servers instead. Processes that ask for the same ones share them. Beside ``endpoints`` it is
+            what others start (``deepwriting serve``); nothing is started here.
         api: ``completions`` or ``chat``.
         prefill: chat only: ``continue`` lets the server go on with a begun assistant turn (vLLM, SGLang); ``ask`` asks
             the model to begin so, and cuts that beginning off if it does.
@@ -55,13 +63,14 @@ class ServerEngine:
         api_key_env: environment variable that holds the server's key.
         dtype: precision that the server computes in, if known; a server that is started is told so.
         context_tokens: use less context than the model has; needed where the server does not state it (tokens).
-        max_concurrency: most requests in flight in one process.
-        requests_per_minute: rate limit of one process.
+        max_concurrency: most requests of one process in flight at one server.
+        requests_per_minute: rate limit of one process at one server.
         timeout_s: limit of one attempt (seconds).
-        patience_s: how long to wait for a server that is away or busy (seconds).
+        patience_s: how long to wait while all servers are away or busy (seconds).
 
     Raises:
-        EngineError: if the arguments contradict each other, the server cannot be had, or it lacks what was asked for.
+        EngineError: if the arguments contradict each other, no server can be had, it lacks what was asked for, or two
+            of ``urls`` do not serve the same.
         ModelNotFoundError: if the tokenizer, or the model to start, cannot be found.
     """
 
@@ -70,6 +79,8 @@ class ServerEngine:
         model: str,
         *,
         url: str | None = None,
+        urls: Sequence[str] = (),
+        endpoints: str | None = None,
         start: ServerStart | None = None,
         api: Literal["completions", "chat"] = "completions",
         prefill: Prefill = "continue",
@@ -84,32 +95,35 @@ class ServerEngine:
         timeout_s: float = 600.0,
         patience_s: float = 1800.0,
     ):
-        if (url is None) == (start is None):
-            raise EngineError("a server engine needs either an url or start, not both and not neither")
+        if [bool(url), bool(urls), bool(endpoints), bool(start) and not endpoints].count(True) != 1:
+            raise EngineError("a server engine needs exactly one of url, urls, endpoints and start")
         if api == "chat" and scoring not in ("auto", "none"):
             raise EngineError(f"a chat server cannot score, so scoring {scoring!r} is not allowed; allowed: none")
         key = ApiKey(api_key_env)
         resolved = resolve_model(model, revision) if start is not None else None
         self.model, self.api, self.prefill = model, api, prefill
         self._tokeniser = find_tokeniser(model, tokenizer, revision, api, resolved)
-        self._process = ServerProcess(start, resolved, dtype=dtype) if start and resolved else None
-        self._client = ServerClient(
-            self._process.url if self._process else checked_url(url or ""),
-            key=key,
-            max_concurrency=max_concurrency,
-            requests_per_minute=requests_per_minute,
-            timeout_s=timeout_s,
-            patience_s=patience_s,
-            lost=self._process.failure if self._process else lambda: None,
-            proxies=self._process is None,
-        )
+        self._processes: list[ServerProcess] = []
         self._dialect = Dialect()
         try:
-            if self._process is not None:
-                self._process.wait_ready()
-            self._learned = run_in_thread(
-                learn(self._client, self._dialect, model, self._tokeniser, api=api, scoring=scoring)
+            if start is not None and resolved is not None and endpoints is None:
+                self._processes += [ServerProcess(one, resolved, dtype=dtype) for one in start.each()]
+            where: Addresses = Fixed([url] if url else urls or [process.url for process in self._processes])
+            if endpoints is not None:
+                where = Announced(endpoints, model=model, revision=resolved.revision if resolved else revision)
+            self._client = ServerClient(
+                where,
+                key=key,
+                max_concurrency=max_concurrency,
+                requests_per_minute=requests_per_minute,
+                timeout_s=timeout_s,
+                patience_s=patience_s,
+                lost=self._lost,
+                proxies=where.fixed and not self._processes,  # announced servers are of this network
             )
+            for process in self._processes:
+                process.wait_ready()
+            self._learned = run_in_thread(self._learn(scoring=scoring, dtype=dtype, context_tokens=context_tokens))
         except BaseException:
             self.close()
             raise
@@ -212,10 +226,38 @@ class ServerEngine:
         return await self._score([(prefix, target) for target in targets])
 
     def close(self) -> None:
-        """Send waiting callers away, and end a server that was started once nobody else uses it."""
-        self._client.close()
-        if self._process is not None:
-            self._process.close()
+        """Send waiting callers away, and end servers that were started once nobody else uses them."""
+        if hasattr(self, "_client"):
+            self._client.close()
+        for process in self._processes:
+            process.close()
+
+    async def _learn(self, *, scoring: str, dtype: str, context_tokens: int | None) -> Learned:
+        """Ask a server what it can do and, in a pool, see that the others can do the same."""
+        client = self._client
+        learned = await learn(client, self._dialect, self.model, self._tokeniser, api=self.api, scoring=scoring)
+        if client.alone:
+            return learned
+        room = [tokens for tokens in (learned.context, context_tokens and context_tokens + 1) if tokens is not None]
+        admission = Admission(
+            model=self.model,
+            tokeniser=self._tokeniser,
+            learned=learned,
+            dialect=self._dialect,
+            dtype=dtype,
+            context=min(room, default=None),
+            chat=self.api == "chat",
+        )
+        await client.look_at_all(admission, limit_s=SETTLE_S)
+        for server in list(client.pool.members.values()):
+            if client.fixed and server.state == "unfit":  # the user named it; better now than after a day
+                raise EngineError(f"the servers do not serve the same: {server.url}: {server.reason}")
+        return learned
+
+    def _lost(self) -> str | None:
+        """Why no started server will come back; ``None`` as long as one may, or if none was started."""
+        reasons = [process.failure() for process in self._processes]
+        return next(iter(reasons), None) if all(reasons) else None
 
     def _request(self, prompt: str) -> tuple[dict[str, Any], str, int | None]:
         """The prompt's fields in a request, the begun assistant turn (chat only), and the prompt's tokens if known."""

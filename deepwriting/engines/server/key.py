@@ -44,6 +44,10 @@ class ApiKey:
         """The header that carries the key; empty for a server without one."""
         return {"Authorization": f"Bearer {self._value}"} if self._value else {}
 
+    def environment(self, name: str) -> dict[str, str]:
+        """The environment of a server that reads its key from a variable; empty without a key."""
+        return {name: self._value} if self._value else {}
+
     def scrub(self, text: str) -> str:
         """A text without the key, for messages and logs; servers may echo what they were sent."""
         return text.replace(self._value, HIDDEN) if self._value else text

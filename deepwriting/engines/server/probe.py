@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepwriting.engines.alignment import Aligned, Tokeniser
-from deepwriting.engines.server.client import ServerClient
+from deepwriting.engines.server.client import Asked
 from deepwriting.engines.server.sampling import Dialect
 from deepwriting.engines.server.scoring import PROTOCOLS, ProtocolName, Scored
 from deepwriting.engines.server.trouble import Refusal, Trouble
@@ -39,7 +39,7 @@ class Learned:
 
 
 async def learn(
-    client: ServerClient, dialect: Dialect, model: str, tokeniser: Tokeniser | None, *, api: str, scoring: str
+    client: Asked, dialect: Dialect, model: str, tokeniser: Tokeniser | None, *, api: str, scoring: str
 ) -> Learned:
     """Find out what a server can do.
 
@@ -73,7 +73,7 @@ async def learn(
     return Learned(context, known, next(name for name in PROTOCOLS if name == scoring))
 
 
-async def served_context(client: ServerClient, model: str) -> int | None:
+async def served_context(client: Asked, model: str) -> int | None:
     """The context length of a model as its server states it (tokens); ``None`` if it does not.
 
     Raises:
@@ -91,7 +91,7 @@ async def served_context(client: ServerClient, model: str) -> int | None:
     return next((entry[key] for key in CONTEXT_KEYS if isinstance(entry.get(key), int) and entry[key] > 0), None)
 
 
-async def takes_token_ids(client: ServerClient, dialect: Dialect, model: str, tokeniser: Tokeniser) -> bool:
+async def takes_token_ids(client: Asked, dialect: Dialect, model: str, tokeniser: Tokeniser) -> bool:
     """Whether a completions server takes token ids as a prompt; TGI takes only text.
 
     Raises:
@@ -118,7 +118,7 @@ async def takes_token_ids(client: ServerClient, dialect: Dialect, model: str, to
 
 
 async def choose_protocol(
-    client: ServerClient, model: str, tokeniser: Tokeniser
+    client: Asked, model: str, tokeniser: Tokeniser
 ) -> tuple[ProtocolName | None, dict[str, str]]:
     """The cheapest way to get log-probabilities that works, and why the others did not, by name.
 
@@ -135,7 +135,7 @@ async def choose_protocol(
     return None, reasons
 
 
-async def _why_not(client: ServerClient, model: str, name: ProtocolName, text: Aligned) -> str | None:
+async def _why_not(client: Asked, model: str, name: ProtocolName, text: Aligned) -> str | None:
     protocol = PROTOCOLS[name]
 
     def read(answer: Any) -> str | None:  # another answer would not be better: it is no reason to ask again

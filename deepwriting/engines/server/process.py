@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -53,9 +54,13 @@ class ServerStart:
     Attributes:
         program: what serves the model.
         arguments: more arguments for its command line, behind ours, for example ``("--max-model-len", "8192")``.
-        port: a fixed port; a free one if ``None``.
+        port: a fixed port; a free one if ``None``. Several copies take this one and those behind it.
         ready_s: how long it may take to load the model (seconds).
         python: interpreter that has the program, often one of another environment; this one if ``None``.
+        devices: GPUs that it sees, by their place among those that this process sees; all of these if empty.
+        copies: servers of this kind, with an equal part of the devices each.
+        listen: address to listen on; the default is reached from this machine only.
+        mark: tells servers apart that are alike otherwise: processes share those of the same mark.
     """
 
     program: Literal["vllm", "sglang"]
@@ -63,10 +68,51 @@ class ServerStart:
     port: int | None = None
     ready_s: float = 600.0
     python: str | None = None
+    devices: tuple[int, ...] = ()
+    copies: int = 1
+    listen: str = "127.0.0.1"
+    mark: str = ""
 
     def __post_init__(self) -> None:
         """Recipes hold lists; a start is compared and hashed."""
         object.__setattr__(self, "arguments", tuple(self.arguments))
+        object.__setattr__(self, "devices", tuple(self.devices))
+
+    def each(self) -> list[ServerStart]:
+        """The copies, each as a start of its own."""
+        if self.copies == 1:
+            return [self]
+        part = len(self.devices) // self.copies
+        return [
+            replace(
+                self,
+                copies=1,
+                port=self.port and self.port + number,
+                devices=self.devices[number * part : (number + 1) * part],
+                mark=f"{self.mark}{number + 1}",
+            )
+            for number in range(self.copies)
+        ]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that show the server its devices.
+
+        Raises:
+            EngineError: if a device is none of those that this process sees.
+        """
+        if not self.devices:
+            return {}
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES")  # a scheduler's choice: numbers or UUIDs
+        if shown is None:
+            return {"CUDA_VISIBLE_DEVICES": ",".join(map(str, self.devices))}
+        seen = [name.strip() for name in shown.split(",") if name.strip()]
+        if missing := [device for device in self.devices if device >= len(seen)]:
+            raise EngineError(
+                f"start.devices names device {missing[0]}, but CUDA_VISIBLE_DEVICES={shown!r} shows this process "
+                f"{len(seen)}; allowed: below {len(seen)}"
+            )
+        return {"CUDA_VISIBLE_DEVICES": ",".join(seen[device] for device in self.devices)}
 
     def command(self, model: ResolvedModel, port: int, dtype: str) -> list[str]:
         """The command line.
@@ -86,7 +132,7 @@ class ServerStart:
             python = os.path.abspath(python)  # not resolved: a link is what makes it the interpreter of its environment
         path = model.path if model.on_hub else os.path.abspath(model.path)
         command = [python, "-m", module, option, path, "--served-model-name", model.name]
-        command += ["--host", "127.0.0.1", "--port", str(port), quiet, "warning"]
+        command += ["--host", self.listen, "--port", str(port), quiet, "warning"]
         if model.on_hub and model.revision:
             command += ["--revision", model.revision]
         if dtype != "unknown":
@@ -101,13 +147,17 @@ class ServerProcess:
         start: the server.
         model: the model that it serves.
         dtype: precision to compute in; ``unknown`` leaves it to the server.
+        secrets: environment variables for the server that stand nowhere else.
 
     Raises:
-        EngineError: if the folder for its state belongs to somebody else.
+        EngineError: if the folder for its state belongs to somebody else, or a device is not to be had.
     """
 
-    def __init__(self, start: ServerStart, model: ResolvedModel, *, dtype: str):
+    def __init__(
+        self, start: ServerStart, model: ResolvedModel, *, dtype: str, secrets: Mapping[str, str] | None = None
+    ):
         self.start = start
+        self._secrets = dict(secrets or {})
         self.folder = _folder(start, model, dtype)
         self._users: IO[bytes] | None = open(self.folder / "users.lock", "a+b")  # noqa: SIM115 - until close
         try:
@@ -185,8 +235,8 @@ class ServerProcess:
         if self.log_file.exists():
             self.log_file.replace(self.folder / "server.log.1")
         spec = {
-            "command": command, "port": self.port, "ready_s": self.start.ready_s, "unhealthy_s": UNHEALTHY_S,
-            "max_restarts": MAX_RESTARTS, "window_s": WINDOW_S,
+            "command": command, "environment": self.start.environment, "port": self.port, "ready_s": self.start.ready_s,
+            "unhealthy_s": UNHEALTHY_S, "max_restarts": MAX_RESTARTS, "window_s": WINDOW_S,
         }  # fmt: skip
         (self.folder / "spec.json").write_text(json.dumps(spec))
         script = Path(__file__).with_name("supervisor.py")
@@ -194,7 +244,7 @@ class ServerProcess:
             subprocess.run(
                 [sys.executable, "-I", str(script), str(self.folder)],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-                pass_fds=[lock.fileno()], check=True,
+                pass_fds=[lock.fileno()], check=True, env=os.environ | self._secrets,
             )  # fmt: skip
         lock.close()  # the supervisor's own copy goes on holding it
         while not (self.folder / "state.json").exists():
@@ -216,8 +266,9 @@ class ServerProcess:
 
 
 def _folder(start: ServerStart, model: ResolvedModel, dtype: str) -> Path:
-    environment = {key: value for key, value in os.environ.items() if key.startswith(ENVIRONMENT)}
-    what = [start.port, model.revision, start.command(model, start.port or 0, dtype), sorted(environment.items())]
+    environment = {key: value for key, value in os.environ.items() if key.startswith(ENVIRONMENT)} | start.environment
+    command = start.command(model, start.port or 0, dtype)
+    what = [start.port, start.mark, model.revision, command, sorted(environment.items())]
     digest = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
     parent = Path(tempfile.gettempdir()) / f"deepwriting-servers-{os.getuid()}"
     parent.mkdir(mode=0o700, exist_ok=True)

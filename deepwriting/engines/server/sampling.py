@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepwriting.engines.base import FinishReason
-from deepwriting.engines.server.client import ServerClient
+from deepwriting.engines.server.client import Asked
 from deepwriting.engines.server.trouble import Refusal, Trouble
 from deepwriting.seeds import derive_seed
 
@@ -86,7 +86,7 @@ class Dialect:
         self.left_out: set[str] = set()
         self.renamed = False
 
-    async def ask(self, client: ServerClient, path: str, body: dict[str, Any], *, stopping: bool) -> Answer:
+    async def ask(self, client: Asked, path: str, body: dict[str, Any], *, stopping: bool) -> Answer:
         """Send a request; leave out a field that the server refuses, and remember that if it helps.
 
         Args:

@@ -1,4 +1,4 @@
-"""What a server engine needs before its first request: its tokenizer, its address, and a loop to ask in."""
+"""What a server engine needs before its first request: its tokenizer, and a loop to ask in."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import logging
 import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from deepwriting.engines.alignment import Tokeniser
 from deepwriting.engines.models import ResolvedModel, resolve_model
-from deepwriting.errors import EngineError, ModelNotFoundError
+from deepwriting.errors import ModelNotFoundError
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +45,6 @@ def find_tokeniser(
         log.warning("no tokenizer is known for %s: it gets text and cannot score; name one as tokenizer", model)
         return None
     return Tokeniser.load(resolved)
-
-
-def checked_url(url: str) -> str:
-    """An address that may be shown to everybody.
-
-    Raises:
-        EngineError: if it is no address, or holds credentials; these are not shown.
-    """
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query:
-        raise EngineError("the url holds a user, a password or a query; name api_key_env for a key instead")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise EngineError(f"url {url!r} is no address; allowed: http://… or https://…, up to and with /v1")
-    return url
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

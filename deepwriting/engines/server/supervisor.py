@@ -79,6 +79,7 @@ class Supervisor:
             try:
                 self.child = subprocess.Popen(
                     self.spec["command"],
+                    env=os.environ | self.spec["environment"],
                     cwd=self.folder,  # `python -m` looks for modules here first: nobody's own may hide one
                     stdin=subprocess.DEVNULL,
                     stdout=log,

@@ -1,0 +1,140 @@
+"""Keeping a pool up to date: which servers there are, and which of them may be asked.
+
+A server is looked at before its first request, and again after it did not answer: no request of a search is put at
+risk to find out whether it is back. Looking is asking for the list of its models, and then whatever the engine wants of
+every server (``admission.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from deepwriting.engines.server.addresses import Addresses
+from deepwriting.engines.server.endpoint import Endpoint
+from deepwriting.engines.server.pool import Pool
+from deepwriting.engines.server.trouble import Refusal, Trouble
+from deepwriting.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+#: How often the pool is looked over (seconds).
+TICK_S = 0.2
+#: How often the addresses are read again (seconds).
+REFRESH_S = 5.0
+#: Servers that a message names.
+NAMED = 5
+
+#: Looks at a server: nothing if it is fit, else why it is not. Raises ``Trouble`` if it does not answer, ``Refusal`` if
+#: it refuses.
+Check = Callable[[Endpoint], Awaitable[str | None]]
+
+
+class Tender:
+    """Tends a pool; ``run`` is a task of every event loop that uses it.
+
+    Args:
+        pool: the pool.
+        addresses: which servers there are.
+        patience_s: how long to wait while no server is ready (seconds).
+        lost: says why no server will come back; ``None`` as long as one may.
+    """
+
+    def __init__(self, pool: Pool, addresses: Addresses, *, patience_s: float, lost: Callable[[], str | None]):
+        self.pool = pool
+        self.addresses = addresses
+        self.patience_s = patience_s
+        self.lost = lost
+        self._read_at: float | None = None
+        self._reading = False
+        self._warned = False
+        self._trouble = ""
+
+    async def run(self, check: Check) -> None:
+        """Tend until cancelled."""
+        checks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await self._refresh()
+                now = time.monotonic()
+                for endpoint in list(self.pool.members.values()):
+                    if endpoint.state == "ready" or endpoint.leaving or endpoint.checking or now < endpoint.due:
+                        continue
+                    endpoint.checking = True
+                    task = asyncio.create_task(self._look(endpoint, check), name="server-check")
+                    checks.add(task)
+                    task.add_done_callback(checks.discard)
+                self._give_up_in_time()
+                await asyncio.sleep(TICK_S)
+        finally:
+            for task in checks:
+                task.cancel()
+
+    def state(self) -> str:
+        """Why no server is ready, in words."""
+        known = list(self.pool.members.values())
+        if not known:
+            return f"{self.addresses} are none yet{self._trouble}"
+        shown = "; ".join(f"{endpoint.url}: {endpoint.reason}" for endpoint in known[:NAMED])
+        return shown + (f"; and {len(known) - NAMED} more" if len(known) > NAMED else "")
+
+    async def _look(self, endpoint: Endpoint, check: Check) -> None:
+        try:
+            reason = await check(endpoint)
+        except Trouble as trouble:
+            endpoint.check_failed(trouble.reason)
+        except (Refusal, EngineError) as error:
+            endpoint.refuse(str(error))
+        else:
+            if reason is None:
+                endpoint.admit()
+            else:
+                endpoint.refuse(reason)
+        finally:
+            endpoint.checking = False
+        self.pool.changed()
+
+    async def _refresh(self) -> None:
+        now = time.monotonic()
+        if self._reading or (self._read_at is not None and (self.addresses.fixed or now - self._read_at < REFRESH_S)):
+            return
+        self._reading = True  # another loop's tender may be at it
+        try:
+            urls = await asyncio.to_thread(self.addresses.read)
+        except OSError as error:  # a file system that is away for a while: what was known stays
+            self._trouble = f" ({error})"
+            if self._read_at is None:
+                log.warning("%s cannot be read: %s", self.addresses, error)
+        else:
+            self._trouble = ""
+            self.pool.update(urls)
+        finally:
+            self._reading, self._read_at = False, now
+
+    def _give_up_in_time(self) -> None:
+        since = self.pool.out_since
+        if since is None:
+            self._warned = False
+            return
+        seconds = time.monotonic() - since
+        if (why := self.lost()) is not None:
+            self.pool.send_away(EngineError(f"the server is lost: {why}"))
+        elif self._all_unfit():
+            self.pool.send_away(EngineError(f"no server can be used: {self.state()}"))
+        elif seconds > self.patience_s:
+            self.pool.send_away(
+                EngineError(f"no server was ready for {self.patience_s:g} s (patience_s): {self.state()}")
+            )
+        elif not self._warned and seconds > 2 * TICK_S and not self._looking():
+            self._warned = True
+            log.warning("no server is ready, waiting up to %g s: %s", self.patience_s, self.state())
+
+    def _all_unfit(self) -> bool:
+        """Whether nothing can get better by waiting: the servers never change, and all have been looked at."""
+        known = self.pool.members.values()
+        return self.addresses.fixed and bool(known) and all(endpoint.state == "unfit" for endpoint in known)
+
+    def _looking(self) -> bool:
+        return any(endpoint.checking and endpoint.state == "new" for endpoint in self.pool.members.values())
