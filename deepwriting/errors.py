@@ -15,6 +15,7 @@
     │   ├── FolderError                             the run's folder cannot be written
     │   ├── DiskFullError                           no room is left for what a run writes
     │   ├── JournalError                            a journal that belongs to another configuration
+    │   ├── RemoteError                             a remote folder that cannot be reached, or refuses
     │   ├── RunLockedError                          another process works on the same run
     │   ├── StageOrderError                         stages asked for in an impossible order
     │   └── WorkerLostError                         a worker process was killed
@@ -100,6 +101,10 @@ class FolderError(RunError):
 
 class JournalError(RunError):
     """A journal was written under another configuration, or is damaged."""
+
+
+class RemoteError(RunError):
+    """A remote folder cannot be reached, refuses, or is no place that can be used."""
 
 
 class RunLockedError(RunError):

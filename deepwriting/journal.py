@@ -6,14 +6,18 @@
 A killed run leaves at most one torn line at the end; it is cut off when the file is opened again. What the lines hold
 is the business of those who use the file: ``reer/journal.py`` for steps of the search, ``sources/query_journal.py`` for
 queries of books. They keep only the lines' places, not what the lines hold.
+
+Where the machine itself may be lost, a *replica* carries the lines away (``deepwriting/remote/journals.py``), and
+``JournalFile.safe`` waits until it has.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -23,6 +27,33 @@ from deepwriting.sections.base import short
 Event = dict[str, Any]
 #: Differing settings that a message names; more would hide the first.
 _NAMED_CHANGES = 3
+
+
+class Replica(Protocol):
+    """Carries a journal to where its machine cannot take it along."""
+
+    def appended(self, end: int) -> None:
+        """The file has grown to so many bytes, all of them whole lines."""
+
+    async def safe(self, end: int) -> None:
+        """Return when so many bytes are carried away.
+
+        Raises:
+            RunError: if they cannot be.
+        """
+
+
+_replicas: dict[Path, Replica] = {}
+
+
+@contextmanager
+def replicated(path: Path, replica: Replica) -> Iterator[None]:
+    """Have a replica for the journal at a path, where this process opens it meanwhile."""
+    _replicas[path.absolute()] = replica
+    try:
+        yield
+    finally:
+        del _replicas[path.absolute()]
 
 
 class JournalFile:
@@ -47,6 +78,7 @@ class JournalFile:
         noted: Callable[[Event, int, int], None],
     ):
         self.path = path
+        self._replica = _replicas.get(path.absolute())
         path.parent.mkdir(parents=True, exist_ok=True)
         self._end = self._replay(settings, belongs, noted) if path.exists() else 0
         self._file = path.open("ab", buffering=0)
@@ -97,7 +129,18 @@ class JournalFile:
             raise
         at = self._end
         self._end += len(line)
+        if self._replica is not None:
+            self._replica.appended(self._end)
         return at, len(line)
+
+    async def safe(self) -> None:
+        """Wait until all that has been appended outlives this machine; at once where nothing carries it away.
+
+        Raises:
+            RunError: if it cannot be carried away.
+        """
+        if self._replica is not None:
+            await self._replica.safe(self._end)
 
     def read(self, offset: int, length: int) -> Event:
         """The event of a line at a known place."""

@@ -25,6 +25,7 @@ from deepwriting.errors import (
     PromptError,
     RecipeError,
     RefusedError,
+    RemoteError,
     RequestError,
     RunError,
     RunLockedError,
@@ -57,6 +58,10 @@ REPAIRS: tuple[tuple[type[DeepWritingError], str], ...] = (
     ),
     (TaskHeldError, "wait for it, or stop it; `deepwriting status RUN` shows where it runs"),
     (JournalError, "do the stage that keeps the journal anew: --redo search, or --redo source for queries of books"),
+    (
+        RemoteError,
+        "look at URL, keys and endpoint (AWS_ENDPOINT_URL, HF_TOKEN …); the same command goes on where it stopped",
+    ),
     (RunLockedError, "wait for it, or stop it; `deepwriting status RUN` shows how far it is"),
     (StageOrderError, "choose stages in the order in which they run, or leave one of the options out"),
     (

@@ -98,6 +98,10 @@ class Journal:
             self._written(record)
         return record
 
+    async def safe(self) -> None:
+        """Wait until what was written outlives this machine, if it is to; see ``JournalFile.safe``."""
+        await self._file.safe()
+
     def close(self) -> None:
         """Close the file, on the disk itself."""
         self._file.close()

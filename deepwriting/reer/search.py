@@ -165,6 +165,7 @@ class _Run:
                 "start", self.row, segments=list(trajectory.segments), joiner=trajectory.joiner, **kept,
                 none=none.record, before=before.record, refusals=dict(refusals),
             )  # fmt: skip
+            await self.journal.safe()
         initial = Trajectory(tuple(start["segments"]), start["joiner"], tuple(start.get("gaps", ())))
         before = Score(**start["before"])
         state = _State(initial, initial, Score(**start["none"]), before, before, refusals=Counter(start["refusals"]))
@@ -222,6 +223,7 @@ class _Run:
                 return "all_segments"
             scores, step = await self._step(state)
             self._take(state, self.journal.write("step", self.row, **step), scores)
+            await self.journal.safe()
 
     def _take(self, state: _State, step: dict[str, Any], scores: Mapping[int, Score] | None = None) -> None:
         """Bring a finished step, new or from the journal, into the state."""

@@ -77,6 +77,10 @@ class QueryJournal:
         """Append what came out for a passage; on disk before it returns, as far as killing this process goes."""
         self._file.append({"event": "query", "passage": key, **values})
 
+    async def safe(self) -> None:
+        """Wait until what was written outlives this machine, if it is to; see ``JournalFile.safe``."""
+        await self._file.safe()
+
     def close(self) -> None:
         """Close the file, on the disk itself."""
         self._file.close()

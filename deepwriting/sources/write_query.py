@@ -122,6 +122,7 @@ class WriteQuery(ConcurrentStep):
         if outcome is None:
             outcome = await self._write(doc, language)
             journal.write(key, **outcome)
+            await journal.safe()
             self.stat_update("passages_asked")
         else:
             self.stat_update("passages_from_journal")
