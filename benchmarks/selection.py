@@ -23,6 +23,7 @@ from typing import Any
 
 from common import peak_mb, print_table, reset_peak, status_mb
 
+from deepwriting.executors.local import LocalRunner
 from deepwriting.pipeline import Planned, Watcher, run_stage
 from deepwriting.recipe import parse_recipe
 from deepwriting.rundir import Counts, RunFolder, StageRecord
@@ -91,7 +92,7 @@ def child(folder: Path, count: int) -> None:
 
     reset_peak()
     loaded = status_mb("VmRSS")
-    record = run_stage(Planned(Timed(), StageContext(recipe, run, ""), {}, "run"), Watcher())
+    record = run_stage(Planned(Timed(), StageContext(recipe, run, ""), {}, "run"), LocalRunner(recipe), Watcher())
     print(json.dumps({"chosen": record.counts.rows_out, "loaded": loaded, "peak": peak_mb(), **seconds}))
 
 

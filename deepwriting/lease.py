@@ -38,6 +38,10 @@ SILENT_BEATS = 3
 SETTLE_SECONDS = 0.2
 
 
+#: Owners that live in this process: a note that could not be released, on a full disk, names one that does not.
+_LIVING: set[str] = set()
+
+
 class Note(Protocol):
     """Where a note is kept: a file, or an object in a store."""
 
@@ -140,6 +144,7 @@ class Lease:
         now = self.note.read()
         if now is not None and now.get("owner") != self.owner:
             return now
+        _LIVING.add(self.owner)
         self._thread = threading.Thread(target=self._go_on, name="lease", daemon=True)
         self._thread.start()
         return None
@@ -154,6 +159,7 @@ class Lease:
         if self._stop.is_set():
             return
         self._stop.set()
+        _LIVING.discard(self.owner)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         now = self.note.read()
@@ -190,6 +196,8 @@ def is_alive(values: dict[str, Any], note: Note) -> bool:
         return False
     beat_seconds = float(values.get("beat_seconds", BEAT_SECONDS))
     if values.get("machine") == machine():
+        if values["pid"] == os.getpid():
+            return values["owner"] in _LIVING
         if not process_exists(int(values["pid"])):
             return False
         age = note.age()

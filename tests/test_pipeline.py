@@ -28,6 +28,7 @@ from deepwriting.errors import (
     StageChangedError,
     StageMissingError,
 )
+from deepwriting.executors.local import LocalRunner
 from deepwriting.pipeline import Planned, Watcher, plan, run_recipe, run_stage
 from deepwriting.recipe import Recipe
 from deepwriting.rundir import RunFolder, StageFolder, StageRecord
@@ -379,7 +380,7 @@ def test_a_step_that_loses_or_invents_a_document_is_caught(made: Any, tmp_path: 
     context = plan(recipe, RunFolder(tmp_path))[1].context
     message = f"stage 'dedupe' got {PAIRS + 1} rows .and made 0 more., but {total} went on and 1 were rejected"
     with pytest.raises(CountsError, match=message):
-        run_stage(Planned(TamperingStage(how), context, {}, "run"), Watcher())
+        run_stage(Planned(TamperingStage(how), context, {}, "run"), LocalRunner(recipe), Watcher())
     record = RunFolder(tmp_path).stage("dedupe").record()
     assert record is not None
     assert record.state == "running"
@@ -391,7 +392,10 @@ def test_without_tampering_the_same_stage_is_sound(made: Any, tmp_path: Path) ->
     recipe, text = made()
     run_recipe(recipe, text, tmp_path, until="source")
     context = plan(recipe, RunFolder(tmp_path))[1].context
-    assert run_stage(Planned(TamperingStage("not at all"), context, {}, "run"), Watcher()).state == "finished"
+    assert (
+        run_stage(Planned(TamperingStage("not at all"), context, {}, "run"), LocalRunner(recipe), Watcher()).state
+        == "finished"
+    )
 
 
 def test_rollouts_are_rows_of_their_own(made: Any, tmp_path: Path) -> None:

@@ -47,10 +47,10 @@ def test_a_task_that_is_ended_has_not_failed(tmp_path: Path) -> None:
 
 
 def test_a_task_is_worked_on_once(tmp_path: Path) -> None:
-    held = {"host": "here", "pid": os.getpid(), "machine": machine(), "owner": "x", "beat": 1, "state": "running"}
+    held = {"host": "here", "pid": os.getppid(), "machine": machine(), "owner": "x", "beat": 1, "state": "running"}
     FileNote(place(tmp_path).note(3)).write(held)
     with (
-        pytest.raises(TaskHeldError, match=rf"^process {os.getpid()} on here is working on task 3 of stage 'search'$"),
+        pytest.raises(TaskHeldError, match=rf"^process {os.getppid()} on here is working on task 3 of stage 'search'$"),
         around_task(place(tmp_path), 3),
     ):
         raise AssertionError("two at once")

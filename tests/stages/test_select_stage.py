@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from deepwriting.executors.local import LocalRunner
 from deepwriting.pipeline import Planned, Watcher, run_stage
 from deepwriting.recipe import Recipe, parse_recipe
 from deepwriting.rundir import Counts, RunFolder, StageRecord
@@ -73,7 +74,7 @@ def ids(run: RunFolder, folder: str = "shards") -> set[str]:
 
 def test_every_pair_goes_on_or_is_rejected_with_its_rank(tmp_path: Path) -> None:
     planned = prepared(tmp_path, recipe_with(pairs=20))
-    record = run_stage(planned, Watcher())
+    record = run_stage(planned, LocalRunner(planned.context.recipe), Watcher())
     assert (record.counts.rows_out, record.counts.rejected) == (20, len(HELD_OUT) - 20)
     assert record.counts.reasons == {"not_selected": len(HELD_OUT) - 20}
     assert record.facts["pairs"] == record.facts["chosen"] == 20
@@ -98,7 +99,7 @@ def choices(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int, in
         folder = tmp_path_factory.mktemp("choice")
         recipe = recipe_with(tasks, pairs=23, source_limits={"forum": 11}, min_probability=0.2)
         planned = prepared(folder, recipe, shards, order)
-        assert run_stage(planned, Watcher()).counts.balanced
+        assert run_stage(planned, LocalRunner(planned.context.recipe), Watcher()).counts.balanced
         found[tasks, shards, order] = planned.context.run
     return found
 
@@ -127,14 +128,14 @@ def test_another_seed_chooses_others(tmp_path: Path) -> None:
     for seed in (1, 1, 2):
         recipe = recipe_with(pairs=20, quality={"chance": 1.0}).model_copy(update={"seed": seed})
         planned = prepared(tmp_path / str(len(found)), recipe)
-        run_stage(planned, Watcher())
+        run_stage(planned, LocalRunner(planned.context.recipe), Watcher())
         found.append(ids(planned.context.run))
     assert found[0] == found[1] != found[2]
 
 
 def test_without_a_number_every_pair_goes_on_in_order(tmp_path: Path) -> None:
     planned = prepared(tmp_path, recipe_with())
-    run_stage(planned, Watcher())
+    run_stage(planned, LocalRunner(planned.context.recipe), Watcher())
     assert [doc["id"] for doc in stage_documents(planned.context.run, "select")] == [row["id"] for row in rows()]
 
 
@@ -154,12 +155,12 @@ def test_a_run_that_is_ended_between_phases_goes_on(
     run: Callable[..., Any] = step.run
     monkeypatch.setattr(step, "run", ended)
     with pytest.raises(KeyboardInterrupt):
-        run_stage(planned, Watcher())
+        run_stage(planned, LocalRunner(planned.context.recipe), Watcher())
     monkeypatch.setattr(step, "run", run)
     classified = planned.context.run.stage("select").work / "classified"
     before = {file.name: file.stat().st_mtime_ns for file in classified.iterdir()}
     again = Planned(planned.stage, planned.context, planned.settings, "continue")
-    assert run_stage(again, _Looks(classified, before)).counts.balanced
+    assert run_stage(again, LocalRunner(again.context.recipe), _Looks(classified, before)).counts.balanced
     assert ids(planned.context.run) == ids(choices[1, 1, 1])
 
 
@@ -177,7 +178,7 @@ class _Looks(Watcher):
 def test_a_cascade_asks_the_scorer_where_the_fast_classifier_is_not_sure(pocket_model: Path, tmp_path: Path) -> None:
     recipe = recipe_with(model=str(pocket_model), classifier="cascade", sure_probability=0.4)
     planned = prepared(tmp_path, recipe)
-    record = run_stage(planned, Watcher())
+    record = run_stage(planned, LocalRunner(planned.context.recipe), Watcher())
     asked = 0
     for doc in stage_documents(planned.context.run, "select"):
         row = doc["metadata"]
