@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from deepwriting.engines.server.engine import ServerEngine
 from deepwriting.engines.server.locks import alive
 from deepwriting.engines.server.process import ServerProcess, ServerStart
 from deepwriting.errors import EngineError
+from tests.engines.programs import install
 
 OPTIONS: dict[str, Any] = {
     "n": 1, "max_tokens": 8, "temperature": 0.9, "top_p": 0.95, "top_k": 20, "frequency_penalty": 0.0, "stop": (),
@@ -38,15 +38,7 @@ PATIENCE_S = 120.0
 @pytest.fixture(autouse=True)
 def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts the test server where Python looks for vLLM, and servers' state into the test's own folder."""
-    package = tmp_path / "programs" / "vllm" / "entrypoints" / "openai"
-    package.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("openai_server.py"), package / "api_server.py")
-    launcher = tmp_path / "programs" / "sglang"
-    launcher.mkdir()
-    (launcher / "launch_server.py").write_text("import sys\nsys.exit('no device of compute capability 9')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "programs"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(server_process.tempfile, "tempdir", str(tmp_path))
+    install(tmp_path, monkeypatch)
     monkeypatch.setattr(server_trouble, "LONGEST_PAUSE_S", 0.5)
 
 

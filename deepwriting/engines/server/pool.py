@@ -136,16 +136,25 @@ class Pool:
     def _choose(self, blocks: Sequence[bytes], avoided: Collection[Endpoint]) -> Endpoint | None:
         usable = [endpoint for endpoint in self.members.values() if endpoint.usable]
         free = [endpoint for endpoint in usable if endpoint.in_flight < self.limit]
+        if new := sum(endpoint.state == "new" and not endpoint.leaving for endpoint in self.members.values()):
+            # At the start one server is the first to be ready: it must not get everything that waits.
+            bound = self._bound(usable, len(usable) + new)
+            free = [endpoint for endpoint in free if endpoint.in_flight + 1 <= bound]
         if len(free) < 2:
             return free[0] if free else None
         now = time.monotonic()
         able = [endpoint for endpoint in free if endpoint.next_start <= now]
         able = able or [min(free, key=lambda endpoint: endpoint.next_start)]
         able = [endpoint for endpoint in able if endpoint not in avoided] or able
-        bound = SHARE * (sum(endpoint.in_flight for endpoint in usable) + 1) / len(usable) + SLACK
+        bound = self._bound(usable, len(usable))
         light = [endpoint for endpoint in able if endpoint.in_flight + 1 <= bound] or able
         known = self._affinity.known(blocks)
         return max(light, key=lambda e: (known.get(e.url, 0), -e.in_flight, random.random()))
+
+    def _bound(self, usable: Sequence[Endpoint], servers: int) -> float:
+        """What one of so many servers may have in hand to have not much more than its share."""
+        everything = sum(endpoint.in_flight for endpoint in usable) + len(self._waiting) + 1
+        return SHARE * everything / servers + SLACK
 
     def _give(self, endpoint: Endpoint, blocks: Sequence[bytes]) -> None:
         endpoint.in_flight += 1
