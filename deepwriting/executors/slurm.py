@@ -33,7 +33,6 @@ from deepwriting.executors.base import PhaseJob, Runner
 from deepwriting.executors.slurm_script import (
     ATTEMPTS,
     TO_BE_CONTINUED,
-    SlurmNeeds,
     check_options,
     clock,
     command,
@@ -83,10 +82,7 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
         )
         self.place = job.place(SlurmRunner.name)
         self.settings = settings
-        self.needs = SlurmNeeds(
-            **resources.model_dump(include={"cpus", "memory_gb", "gpus", "partition", "image"}),
-            time_s=resources.time_s,
-        )
+        self.needs = resources
         self.run_folder = str(job.run)
 
     def script(self, tasks: int) -> str:
@@ -96,12 +92,11 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
             tasks: tasks in the array.
         """
         logs, settings = Path(self.logging_dir.path), self.settings
-        at_once = f"%{self.workers}" if self.workers < tasks else ""
         options = options_of(
             self.needs,
             # Spaces and the like are allowed in the names of recipes, and a nuisance in a queue.
             name=re.sub(r"[^\w.-]+", "_", self.job_name),
-            array=f"0-{tasks - 1}{at_once}",
+            array=self._indices(tasks),
             comment=_comment(Path(self.run_folder)),
             folder=logs / OUTPUT,
             warning_s=settings.warning_s,
@@ -152,9 +147,8 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
             for offset, first in enumerate(range(0, len(ranks), self.max_array_size)):
                 waits = [f"afterok:{after.replace(queue.JOINT, ':')}"] if after else []
                 waits += [f"afterany:{ids[-1]}"] if ids else []
-                indices = range(min(len(ranks) - first, self.max_array_size))
-                at_once = f"%{self.workers}" if self.workers < len(indices) else ""
-                options = [f"--export=ALL,RUN_OFFSET={offset}", f"--array=0-{indices[-1]}{at_once}"]
+                tasks = min(len(ranks) - first, self.max_array_size)
+                options = [f"--export=ALL,RUN_OFFSET={offset}", f"--array={self._indices(tasks)}"]
                 options += [f"--dependency={','.join(waits)}"] if waits else []
                 ids.append(queue.hand_in(text, *options))
         except ExecutorError:
@@ -193,6 +187,10 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
             datatrove_gpus_on_node=str(self.needs.gpus),
             datatrove_executor="SLURM",
         )
+
+    def _indices(self, tasks: int) -> str:
+        """The indices of an array, and how many run at the same time."""
+        return f"0-{tasks - 1}" + (f"%{self.workers}" if self.workers < tasks else "")
 
     def _own_rank(self) -> int | None:
         index = int(os.environ["SLURM_ARRAY_TASK_ID"]) + self.max_array_size * int(os.environ.get("RUN_OFFSET", "0"))

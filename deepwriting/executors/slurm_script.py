@@ -16,10 +16,13 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deepwriting.errors import ExecutorError
+
+if TYPE_CHECKING:
+    from deepwriting.sections.execution import StageExecution
 
 #: Exit status of a task that stopped in order and got somewhere: it is queued again, however often.
 TO_BE_CONTINUED = 99
@@ -76,29 +79,8 @@ exit "$status"
 """
 
 
-@dataclass(frozen=True)
-class SlurmNeeds:
-    """What a task is given.
-
-    Attributes:
-        cpus: processors.
-        memory_gb: memory (GB).
-        gpus: GPUs.
-        time_s: time limit (seconds); ``None`` for the partition's.
-        partition: partition; ``None`` for the cluster's default.
-        image: container image; ``None`` to run in the environment of whoever submits.
-    """
-
-    cpus: int
-    memory_gb: float
-    gpus: int
-    time_s: int | None
-    partition: str | None
-    image: str | None
-
-
 def options_of(
-    needs: SlurmNeeds,
+    needs: StageExecution,
     *,
     name: str,
     array: str,
@@ -188,7 +170,7 @@ def script(options: Mapping[str, str], *, command: str, setup: str, folder: Path
     return "\n".join(["#!/bin/bash", *lines, body])
 
 
-def command(python: str, pickle: Path, needs: SlurmNeeds, *, folders: list[Path]) -> str:
+def command(python: str, pickle: Path, needs: StageExecution, *, folders: list[Path]) -> str:
     """The command that runs a task.
 
     Args:

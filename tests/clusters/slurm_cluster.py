@@ -130,7 +130,8 @@ class SlurmCluster:
         with contextlib.suppress(subprocess.SubprocessError, OSError):
             self.run("scancel", "--user", getpass.getuser(), timeout=10)
         _kill(self._processes(), signal.SIGKILL)
-        for name in (*(f"slurmd-{node}" for node in self.nodes), "slurmctld", "munged"):
+        nodes = sorted(file.stem for file in self.folder.glob("slurmd-*.pid"))  # all, however many this object knows of
+        for name in (*nodes, "slurmctld", "munged"):
             self._end(name, signal.SIGTERM)
 
     def __enter__(self) -> SlurmCluster:
