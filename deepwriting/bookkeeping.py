@@ -48,6 +48,7 @@ def end_stage(planned: Planned, record: StageRecord) -> StageRecord:
     """
     stage, context = planned.stage, planned.context
     folder = context.run.stage(stage.name)
+    context.run.refresh()  # the tasks of a remote run may have worked elsewhere
     record.counts = _counted(folder, rows_in(stage, context))
     try:
         _check(stage, record.counts)

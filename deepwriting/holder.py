@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS, FileNote, folder_now, machine
+from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS, folder_now, machine
 from deepwriting.reer.status import process_exists
+from deepwriting.remote.notes import note_at
 
 #: Name of the note in the run's folder.
 NOTE = ".running.json"
@@ -47,8 +48,7 @@ def holder(run: Path) -> Holder | None:
     A killed process leaves its note. On this machine the process is looked up; of another one's only its beat and the
     traces in the folder tell, and of jobs the queue, where it can be asked.
     """
-    note = FileNote(run / NOTE)
-    said = note.read()
+    said = note_at(run / NOTE).read()
     found = _holder(said) if said is not None else None
     if said is None or found is None:
         return None

@@ -20,6 +20,7 @@ from deepwriting.executors import PhaseJob, Runner, runner
 from deepwriting.executors.settle import SETTLE, SettleStage
 from deepwriting.planning import Planned, plan, stage_settings
 from deepwriting.recipe import Recipe
+from deepwriting.remote.working import sent
 from deepwriting.rundir import RunFolder, StageRecord, Stopwatch
 from deepwriting.stages import STAGE_NAMES, Phase
 
@@ -152,7 +153,9 @@ def describe_run(
         RunError: if the run would be refused.
     """
     tasks = runner(recipe, executor)
-    planned = plan(recipe, RunFolder(folder.absolute()), until=until, start=start, redo=redo)
+    run = RunFolder(folder.absolute())
+    run.refresh()
+    planned = plan(recipe, run, until=until, start=start, redo=redo)
     waiting = [item for item in planned if item.action != "skip"]
     for item in waiting:
         item.stage.check(recipe)
@@ -190,6 +193,7 @@ def _prepared(
     scratch = run.path / ".recipe.yaml"
     scratch.write_text(recipe_text, encoding="utf-8")
     os.replace(scratch, run.path / "recipe.yaml")
+    sent(run.path / "recipe.yaml")
     return planned
 
 

@@ -36,8 +36,11 @@ from typing import Any, Literal
 from deepwriting.errors import NotFoundError, RunError, RunLockedError
 from deepwriting.files import write_json
 from deepwriting.holder import NOTE, Holder, holder
-from deepwriting.lease import TAKEN_OVER, FileNote, Lease
+from deepwriting.lease import TAKEN_OVER, Lease
 from deepwriting.reer.status import SearchStatus, read_status
+from deepwriting.remote import working
+from deepwriting.remote.notes import note_at
+from deepwriting.remote.places import is_remote, local_path, shown
 
 State = Literal["running", "finished"]
 
@@ -128,6 +131,7 @@ class StageFolder:
     def save(self, record: StageRecord) -> None:
         """Write ``stage.json``."""
         write_json(self.path / "stage.json", asdict(record))
+        working.sent(self.path / "stage.json")
 
     def counted(self) -> Counts:
         """Rows out and rejects, summed over the finished tasks."""
@@ -159,19 +163,23 @@ class StageFolder:
     def forget_tasks(self) -> None:
         """Have all tasks done again by the next run; the search still finds its steps in the journal."""
         for markers in sorted(self.logs.rglob("completions")):
-            shutil.rmtree(markers)
+            working.removed(markers)
+            shutil.rmtree(markers, ignore_errors=True)
 
     def remove_work(self) -> None:
         """Delete what the phases have handed to each other."""
+        working.removed(self.work)
         if self.work.exists():
             shutil.rmtree(self.work)
 
     def remove(self) -> None:
         """Delete the stage with all its results."""
+        working.removed(self.path)
         # First: a stage whose deletion is interrupted must not pass for finished.
         (self.path / "stage.json").unlink(missing_ok=True)
         if self.path.exists():
             shutil.rmtree(self.path)
+        working.begun_anew(self.path)
 
 
 class RunFolder:
@@ -182,16 +190,31 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: str | Path) -> RunFolder:
-        """The run at a path, or of that name below ``runs/``.
+        """The run at a path, at a URL such as ``s3://bucket/runs/mine``, or of that name below ``runs/``.
+
+        Of a remote run, what tells about it is fetched; ``refresh`` does so again.
 
         Raises:
             NotFoundError: if there is none.
+            RemoteError: if it is remote and cannot be reached.
         """
+        if is_remote(path):
+            return cls(working.viewed(os.fspath(path)))
+        path = local_path(path)
         for candidate in (Path(path), Path("runs") / path):
             if (candidate / "recipe.yaml").is_file():
                 return cls(candidate)
         known = sorted(entry.parent.name for entry in Path("runs").glob("*/recipe.yaml"))
         raise NotFoundError(f"no run at {str(path)!r}; runs here: {', '.join(known) or 'none'}")
+
+    @property
+    def shown(self) -> str:
+        """Where the run is, as a person knows it: its path, or the URL of a remote one."""
+        return shown(self.path)
+
+    def refresh(self) -> None:
+        """Look at a remote run again; does nothing for one that is here."""
+        working.refresh(self.path)
 
     def stage(self, name: str) -> StageFolder:
         """The folder of a stage."""
@@ -222,19 +245,20 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise RunLockedError(f"another process is working on {self.path}") from None
+            raise RunLockedError(f"another process is working on {self.shown}") from None
         try:
             held = holder(self.path)
             if held is not None and held.jobs:
                 raise RunLockedError(
-                    f"jobs of {self.path} are queued or running on {held.executor}: {', '.join(held.jobs)}"
+                    f"jobs of {self.shown} are queued or running on {held.executor}: {', '.join(held.jobs)}"
                 )
             lease = Lease(
-                FileNote(self.path / NOTE), {"executor": executor}, lost=functools.partial(os._exit, TAKEN_OVER)
+                note_at(self.path / NOTE), {"executor": executor}, lost=functools.partial(os._exit, TAKEN_OVER)
             )
             if (other := lease.take()) is not None:
-                raise RunLockedError(f"another process is working on {self.path}: {other['pid']} on {other['host']}")
+                raise RunLockedError(f"another process is working on {self.shown}: {other['pid']} on {other['host']}")
             try:
+                working.bring_up_to_date(self.path)
                 yield lease
             finally:
                 lease.release()
@@ -243,7 +267,7 @@ class RunFolder:
 
     def forget_holder(self) -> None:
         """Remove the note that says who works on the run: it was submitted, and is done."""
-        (self.path / NOTE).unlink(missing_ok=True)
+        note_at(self.path / NOTE).remove()
 
     def holder(self) -> Holder | None:
         """Who works on the run, as far as that can be told from here; ``None`` if nobody does."""

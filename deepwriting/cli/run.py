@@ -27,7 +27,7 @@ _STAGE = click.Choice(STAGES)
 @click.option("--until", type=_STAGE, help="Last stage to run.")
 @click.option("--from", "start", type=_STAGE, help="First stage to run; the ones before must have finished.")
 @click.option("--redo", type=_STAGE, help="Do this stage anew, and all behind it.")
-@click.option("--run-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run [runs/NAME].")
+@click.option("--run-dir", metavar="DIRECTORY", help="Folder of the run, or a URL such as s3://BUCKET/NAME [runs/NAME].")
 @click.option("--executor", type=click.Choice(EXECUTORS), help="Where the tasks run [as the recipe says].")
 @click.option("--wait", is_flag=True, help="Slurm: stay and watch; interrupting ends only the watching.")
 @click.option("--dry-run", is_flag=True, help="Show what would be run or submitted, and do nothing.")
@@ -37,7 +37,7 @@ def command(
     until: str | None,
     start: str | None,
     redo: str | None,
-    run_dir: Path | None,
+    run_dir: str | None,
     executor: str | None,
     wait: bool,
     dry_run: bool,
@@ -55,9 +55,10 @@ def command(
         raise click.UsageError("--json goes with --dry-run; `deepwriting status RUN --json` tells of a run")
     from deepwriting.executors import runner
     from deepwriting.recipe import load_recipe
+    from deepwriting.remote.working import run_folder
 
     parsed, text = load_recipe(recipe)
-    folder = run_dir or Path("runs") / parsed.name
+    folder = run_folder(run_dir) if run_dir else Path("runs") / parsed.name
     asked = {"until": until, "start": start, "redo": redo, "executor": executor}
     if dry_run:
         _describe(parsed, folder, asked, as_json)

@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from deepwriting.errors import TaskHeldError
-from deepwriting.lease import TAKEN_OVER, FileNote, Lease, Note
+from deepwriting.executors.settle import SETTLE
+from deepwriting.lease import TAKEN_OVER, Lease, Note
+from deepwriting.remote.notes import note_at
+from deepwriting.remote.task import task_copy
+from deepwriting.remote.working import is_completed
 
 if TYPE_CHECKING:
     from datatrove.utils.stats import PipelineStats
@@ -76,12 +80,17 @@ class TaskMixin:
         from datatrove.utils.stats import PipelineStats
 
         executor: Any = self
-        if executor.is_rank_completed(rank):
+        place = self.place
+        there = is_completed(Path(place.run), f"{place.logs}/completions/{rank:05d}") if place else None
+        if there or (there is None and executor.is_rank_completed(rank)):
             return PipelineStats()
         logs = Path(executor.logging_dir.path)
         run: Callable[..., PipelineStats] = super()._run_for_rank  # type: ignore[misc]
-        with silence(), _log_to(logs / "deepwriting" / f"task_{rank:05d}.log"), around_task(self.place, rank):
-            return run(rank, local_rank, node_rank)
+        with silence(), _log_to(logs / "deepwriting" / f"task_{rank:05d}.log"), around_task(place, rank):
+            if place is None:
+                return run(rank, local_rank, node_rank)
+            with task_copy(Path(place.run), place.stage, place.logs, rank, everything=place.phase == SETTLE):
+                return run(rank, local_rank, node_rank)
 
 
 @contextlib.contextmanager
@@ -101,7 +110,7 @@ def around_task(place: TaskPlace | None, rank: int, note: Note | None = None) ->
         return
     if os.path.isdir(place.cwd):
         os.chdir(place.cwd)
-    note = note or FileNote(place.note(rank))
+    note = note or note_at(place.note(rank))
     before = note.read() or {}
     about = {
         "version": VERSION, "stage": place.stage, "phase": place.phase, "rank": rank, "state": "running",

@@ -115,7 +115,14 @@ class Mirror:
 
     def remove(self, below: str) -> None:
         """Delete a file or folder there, then here."""
-        self.remote.delete(reversed(self.remote.list(below)))  # a stage's shards before its stage.json would be no loss
+        there = list(self.remote.list(below))
+        # First: a stage whose deletion is interrupted must not pass for finished.
+        self.remote.delete(path for path in there if path.endswith("/stage.json"))
+        self.remote.delete(path for path in there if not path.endswith("/stage.json"))
+        self.drop(below)
+
+    def drop(self, below: str) -> None:
+        """Delete a file or folder here alone."""
         for place in (self.copy / below, self._mark(below)):
             if place.is_dir():
                 shutil.rmtree(place)

@@ -14,12 +14,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepwriting.errors import RemoteError, RunLockedError
+from deepwriting.errors import RemoteError
 from deepwriting.journal import replicated
 from deepwriting.remote.journals import JournalUpload, claim_journal
 from deepwriting.remote.mirror import Mirror, is_scratch
 from deepwriting.remote.places import url_of
 from deepwriting.remote.small import is_small
+from deepwriting.remote.working import same_life
 from deepwriting.remote.written import written_below
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class _Task:
         before = STAGE_NAMES[max(STAGE_NAMES.index(self.stage) - 1, 0)]
         if before != self.stage:
             self.mirror.pull(f"{before}/shards", f"{before}/counts", exact=True)
+        same_life(self.mirror, self.stage)
         number = f"{self.rank:05d}"
         own = (f"{self.stage}/{name}/{number}.json" for name in ("status", "progress"))
         self.mirror.pull(self.marker, f"{self.stage}/work", *own)
@@ -159,6 +161,3 @@ class _Task:
 def _is_note(path: str) -> bool:
     """Whether a file is a note of a lease, which is sent by whoever holds it."""
     return "/tasks/" in path or path == ".running.json"
-
-
-__all__ = ["RunLockedError", "task_copy"]

@@ -20,6 +20,7 @@ from deepwriting.report.fold import lengths, masked, measures, ranked, reasons, 
 from deepwriting.report.model import Flow, Report, Source, Stage, State
 from deepwriting.report.reading import Part, read_parts
 from deepwriting.report.tally import RowTally, Tally
+from deepwriting.remote.working import fetched
 from deepwriting.rundir import RunFolder, StageFolder, StageRecord
 
 #: The stages whose rows are pairs, each at most once; those behind have a row for each rollout.
@@ -78,6 +79,8 @@ def gather(run: RunFolder, *, workers: int | None = None, watch: Callable[[int, 
     configured = _configured(known["source"].record)
     last_pairs, last_rows = _last_finished(known, PAIR_STAGES), _last_finished(known, ROW_STAGES)
     parts = [part for name in known for part in _parts(known[name], name in (last_pairs or "source", last_rows))]
+    for folder in sorted({part.path.parent for part in parts}):
+        fetched(folder)
     tallies = read_parts(parts, frozenset(configured), workers=workers, watch=watch)
     flows = _flows(known, tallies, last_pairs, PAIR_STAGES) | _flows(known, tallies, last_rows, ROW_STAGES)
     left = tallies.get((last_pairs, "shards"), Tally()).rows if last_pairs else {}
@@ -101,7 +104,7 @@ def gather(run: RunFolder, *, workers: int | None = None, watch: Callable[[int, 
     sources = _sources(configured, flows, left, last_pairs)
     names = [source.name for source in sources]
     return Report(
-        run=str(run.path),
+        run=run.shown,
         name=_name(run),
         version=deepwriting.__version__,
         stages=stages,

@@ -12,6 +12,7 @@ import deepwriting
 from deepwriting.errors import RecipeError
 from deepwriting.recipe import Recipe, parse_recipe
 from deepwriting.reer.prompts import prompt_hashes
+from deepwriting.remote.working import fetched, sent_tree
 from deepwriting.rundir import RunFolder
 from deepwriting.stages.base import SimpleStage, StageContext, read_stage
 from deepwriting.stages.decide import Decide
@@ -52,6 +53,7 @@ class BuildStage(SimpleStage):
         """Build the dataset from the decided rows; returns where it is and what it holds."""
         name = context.recipe.dataset.name
         report = build_from_run(context, context.run.path / name)
+        sent_tree(context.run.path / name)
         return {
             "folder": name,
             "rows": dict(report.rows),
@@ -75,6 +77,7 @@ def build_from_run(context: StageContext, out: Path, watch: Callable[[str], None
 
     recipe = context.recipe
     other = run_without_reflection(recipe.build.no_reflection)
+    fetched(context.run.stage(BuildStage.name).shards)
     return build_dataset(
         context.run.stage(BuildStage.name).shards,
         out,
@@ -111,6 +114,7 @@ def run_without_reflection(name: str | None) -> RunFolder | None:
     record = run.stage(BuildStage.name).record()
     if record is None or record.state != "finished":
         raise RecipeError(f"build.no_reflection = {name!r}: stage 'build' of that run has not finished")
+    fetched(run.stage(BuildStage.name).shards)
     return run
 
 

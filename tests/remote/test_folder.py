@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from deepwriting.errors import RemoteError
+from deepwriting.remote.folder import RemoteFolder
+from tests.remote.s3_server import S3Server
+
+
+def test_objects_come_and_go(bucket: str, tmp_path: Path) -> None:
+    folder = RemoteFolder(bucket)
+    assert folder.list() == {}
+    assert folder.entry("a.txt") is None
+    folder.write("a.txt", b"one")
+    (tmp_path / "b").write_bytes(b"two")
+    uploaded = folder.upload(tmp_path / "b", "deep/er/b.txt")
+    assert list(folder.list()) == ["a.txt", "deep/er/b.txt"]
+    assert folder.list("deep") == {"deep/er/b.txt": uploaded}
+    assert folder.read("a.txt") == b"one"
+    folder.download("deep/er/b.txt", tmp_path / "new" / "b")
+    assert (tmp_path / "new" / "b").read_bytes() == b"two"
+    folder.delete(["a.txt", "deep/er/b.txt", "never.txt"])
+    assert folder.list() == {}
+    with pytest.raises(FileNotFoundError):
+        folder.read("a.txt")
+
+
+def test_a_name_that_begins_alike_is_another_folder(bucket: str) -> None:
+    folder = RemoteFolder(bucket)
+    folder.write("part/x", b"1")
+    folder.write("parts/y", b"2")
+    assert list(folder.list("part")) == ["part/x"]
+
+
+def test_the_version_follows_the_content(bucket: str) -> None:
+    folder = RemoteFolder(bucket)
+    folder.write("a", b"one")
+    first = folder.entry("a")
+    folder.write("a", b"two")
+    second = folder.entry("a")
+    assert first is not None
+    assert second is not None
+    assert first.version != second.version
+    assert second == folder.list()["a"]
+    assert second.modified is not None
+    assert abs(second.modified - folder.now()) < 10
+
+
+def test_only_one_creates(bucket: str) -> None:
+    made: list[bytes] = []
+
+    def create(content: bytes) -> None:
+        if RemoteFolder(bucket).create("claim", content):
+            made.append(content)
+
+    threads = [threading.Thread(target=create, args=(b"%d" % number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [RemoteFolder(bucket).read("claim")]
+    # An answer that was lost, and the same request again.
+    assert RemoteFolder(bucket).create("claim", made[0])
+    assert not RemoteFolder(bucket).create("claim", b"other")
+
+
+def test_no_such_bucket(bucket: str) -> None:
+    with pytest.raises(RemoteError, match="s3://never-made/run/a: there is no such bucket"):
+        RemoteFolder("s3://never-made/run").write("a", b"one")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("nowhere://x/y", "no place that fsspec knows"), ("gs://bucket/run", "pip install gcsfs")],
+)
+def test_places_that_cannot_be_used(url: str, said: str) -> None:
+    with pytest.raises(RemoteError, match=said):
+        RemoteFolder(url).list()
+
+
+def test_waits_for_a_store_that_comes_back(bucket: str) -> None:
+    server = S3Server()
+    port = int(server.endpoint.rpartition(":")[2])
+    server.stop()
+    began = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        back: list[S3Server] = []
+        thread = threading.Thread(target=lambda: (time.sleep(0.5), back.append(S3Server(port))))
+        thread.start()
+        RemoteFolder(bucket, patience=60).write("a", b"one")
+        thread.join()
+        back[0].stop()
+        s3fs.S3FileSystem.clear_instance_cache()
+    assert time.monotonic() - began > 0.5
+
+
+def test_gives_up_and_says_where(bucket: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        import s3fs
+
+        s3fs.S3FileSystem.clear_instance_cache()
+        with pytest.raises(RemoteError, match=rf"cannot read {bucket}/a, tried for"):
+            RemoteFolder(bucket, patience=0.1).read("a")
+        s3fs.S3FileSystem.clear_instance_cache()
