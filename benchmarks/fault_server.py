@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -87,7 +88,14 @@ class Servers:
             "--log", str(self.folder / f"server{number}.jsonl"),
         ]  # fmt: skip
         with (self.folder / f"server{number}.txt").open("ab") as output:
-            self._processes[number] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            # One thread: the model is tiny, and threads that wait for each other take a busy machine's whole time.
+            self._processes[number] = subprocess.Popen(
+                command,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
 
     def kill(self, number: int) -> bool:
         """Kill -9 one; whether it was alive."""

@@ -27,7 +27,9 @@ _STAGE = click.Choice(STAGES)
 @click.option("--until", type=_STAGE, help="Last stage to run.")
 @click.option("--from", "start", type=_STAGE, help="First stage to run; the ones before must have finished.")
 @click.option("--redo", type=_STAGE, help="Do this stage anew, and all behind it.")
-@click.option("--run-dir", metavar="DIRECTORY", help="Folder of the run, or a URL such as s3://BUCKET/NAME [runs/NAME].")
+@click.option(
+    "--run-dir", metavar="DIRECTORY", help="Folder of the run, or a URL such as s3://BUCKET/NAME [runs/NAME]."
+)
 @click.option("--executor", type=click.Choice(EXECUTORS), help="Where the tasks run [as the recipe says].")
 @click.option("--wait", is_flag=True, help="Slurm: stay and watch; interrupting ends only the watching.")
 @click.option("--dry-run", is_flag=True, help="Show what would be run or submitted, and do nothing.")
@@ -115,3 +117,5 @@ def _describe(recipe: Recipe, folder: Path, asked: dict[str, str | None], as_jso
     for job in (job for stage in stages for job in stage["jobs"]):
         if script := job.get("script"):
             click.echo(f"\n# {job['name']}\n{script}")
+        if request := job.get("request"):
+            click.echo(f"\n# {job['name']}\n{json.dumps(request, indent=2, ensure_ascii=False)}")

@@ -163,9 +163,9 @@ class JobsRunner(Runner):
     def describe(self, job: PhaseJob) -> dict[str, Any]:
         """The request that the first of the phase's jobs would be started with, as the client would send it."""
         executor = self._executor(job, self.recipe.execution.jobs.namespace or _NAMESPACE, shown=True)
-        logs = str(executor.logging_dir.resolve_paths(""))
-        request = captured(executor.request(0, f"{logs}executor.pik", _HIDDEN))
-        return super().describe(job) | {"log": logs, "request": request}
+        pickled = str(executor.logging_dir.resolve_paths("executor.pik"))
+        request = captured(executor.request(0, pickled, _HIDDEN))
+        return super().describe(job) | {"log": pickled.rpartition("/")[0], "request": request}
 
     def _executor(self, job: PhaseJob, namespace: str, *, shown: bool = False) -> JobsExecutor:
         """The executor of a phase; ``shown`` without the values of secrets."""

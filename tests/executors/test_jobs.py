@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import HfApi
@@ -16,9 +17,11 @@ from deepwriting.executors.jobs_request import captured, dependencies, label_of
 from deepwriting.hub import patience
 from deepwriting.hub.local.server import LocalHub
 from deepwriting.hub.patience import patient_client
-from deepwriting.pipeline import describe_run
+from deepwriting.pipeline import phase_jobs
+from deepwriting.planning import plan
 from deepwriting.recipe import Recipe, parse_recipe
 from deepwriting.remote.places import working_copy
+from deepwriting.rundir import RunFolder
 
 URL = "hf://buckets/me/runs/mine"
 RECIPE = """
@@ -36,6 +39,12 @@ def _recipe(more: str = "") -> Recipe:
     return parse_recipe(RECIPE.format(more=more))
 
 
+def _described(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
+    """What would be submitted for all phases, as `--dry-run` asks for it; a run that is new needs no network."""
+    jobs = [job for planned in plan(recipe, RunFolder(folder)) for job in phase_jobs(planned)]
+    return [runner(recipe).describe(job) for job in jobs]
+
+
 @pytest.fixture(autouse=True)
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_of_the_test")
@@ -49,9 +58,9 @@ def test_the_request_that_would_be_sent(monkeypatch: pytest.MonkeyPatch) -> None
         "workers: 2\n  stages: {search: {partition: a10g-small, gpus: 1, time: 90m, image: me/vllm}}\n"
         "  jobs: {namespace: writers, secrets: [MY_KEY], dependencies: ['deepwriting[vllm]', einops]}"
     )
-    stages = describe_run(_recipe(more), working_copy(URL))
-    [job] = next(stage["jobs"] for stage in stages if stage["stage"] == "search")
-    assert (job["tasks"], job["workers"], job["log"]) == (4, 2, f"{URL}/search/logs/")
+    described = _described(_recipe(more), working_copy(URL))
+    [job] = [job for job in described if job["name"] == "mine-search"]
+    assert (job["tasks"], job["workers"], job["log"]) == (4, 2, f"{URL}/search/logs")
     request = job["request"]
     assert (request["method"], request["url"]) == ("POST", "https://huggingface.co/api/jobs/writers")
     body = request["body"]
@@ -64,13 +73,12 @@ def test_the_request_that_would_be_sent(monkeypatch: pytest.MonkeyPatch) -> None
     assert body["environment"]["DATATROVE_JOB_ARRAY_INDEX"] == "0"
     assert body["secrets"] == {"HF_TOKEN": "***", "MY_KEY": "***"}
     assert body["labels"]["deepwriting_stage"] == "search"
-    assert "very secret" not in str(stages)
-    assert "hf_of_the_test" not in str(stages)
+    assert "very secret" not in str(described)
+    assert "hf_of_the_test" not in str(described)
 
 
 def test_every_phase_of_every_stage_is_a_request_and_its_gpus_are_for_models_only() -> None:
-    stages = describe_run(_recipe(), working_copy(URL))
-    requests = [job["request"]["body"] for stage in stages for job in stage["jobs"]]
+    requests = [job["request"]["body"] for job in _described(_recipe(), working_copy(URL))]
     names = [body["labels"]["name"] for body in requests]
     assert len(set(names)) == len(names) >= 6
     assert {body["flavor"] for body in requests} == {"cpu-basic"}
@@ -96,7 +104,7 @@ def test_a_folder_here_is_no_place_for_jobs(tmp_path: Path) -> None:
     with pytest.raises(ExecutorError, match=r"do not see .*/here; allowed: a remote folder, such as --run-dir hf://"):
         runner(_recipe()).check(tmp_path / "here")
     with pytest.raises(ExecutorError, match=r"do not see .*/here"):
-        describe_run(_recipe(), tmp_path / "here")
+        _described(_recipe(), tmp_path / "here")
 
 
 def test_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
