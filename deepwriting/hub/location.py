@@ -1,8 +1,9 @@
-"""Where a dataset lies: a folder here, or a release on the Hub, which is fetched as a whole.
+"""Where a dataset lies: a folder here, one in an object store, or a release on the Hub; the last two are fetched whole.
 
 ===============================  ==========================================================
 runs/mine/deepwriting-20k        a folder
 runs/mine/deepwriting-20k@1.2.0  the same, if it holds that version
+s3://bucket/mine/deepwriting-20k a folder in an object store
 someone/deepwriting-20k          the newest state of a repository
 someone/deepwriting-20k@1.2.0    the release with that tag; a commit or a branch does too
 ===============================  ==========================================================
@@ -22,6 +23,8 @@ from deepwriting.errors import BuildError, DatasetNotFoundError, HubError
 from deepwriting.hub.hashes import first_line
 from deepwriting.hub.plan import YANKED_FILE
 from deepwriting.hub.yanked import parse_yanked
+from deepwriting.remote.places import is_remote, local_path, protocol_of, view_copy
+from deepwriting.remote.working import fetch_dataset
 
 #: ``namespace/name`` of a repository.
 REPO_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -34,7 +37,7 @@ class Place:
     """What was asked for, in its parts.
 
     Attributes:
-        folder: the local folder, or ``None`` for a repository.
+        folder: the local folder, or the copy of one in an object store; ``None`` for a repository.
         repo: ``namespace/name``; empty for a folder.
         revision: version, tag, branch or commit; ``None`` for the newest state.
     """
@@ -54,6 +57,8 @@ def parse_place(text: str, revision: str | None = None) -> Place:
     Raises:
         DatasetNotFoundError: if it is neither.
     """
+    if protocol_of(text):
+        return _place_in_store(text, revision)
     whole = Path(text).expanduser()
     if text and whole.is_dir():  # no text at all would be the working directory
         return Place(whole, revision=revision)
@@ -77,11 +82,20 @@ def parse_place(text: str, revision: str | None = None) -> Place:
     return Place(None, name, asked or None)
 
 
+def _place_in_store(text: str, revision: str | None) -> Place:
+    url, at, asked = text.rpartition("@")
+    if not at or "/" in asked:
+        url, asked = text, ""
+    if not is_remote(url):
+        return Place(local_path(url), revision=revision or asked or None)
+    return Place(view_copy(url), revision=revision or asked or None)
+
+
 def locate(text: str, *, revision: str | None = None) -> Path:
     """The folder of a dataset; a release on the Hub is fetched into the cache of `huggingface_hub` first.
 
     Args:
-        text: a folder or ``namespace/name``, either with ``@version`` behind it.
+        text: a folder, its URL, or ``namespace/name``, with ``@version`` behind it if it is to be a certain one.
         revision: version, tag, branch or commit, instead of the one in ``text``.
 
     Returns:
@@ -91,10 +105,12 @@ def locate(text: str, *, revision: str | None = None) -> Path:
         DatasetNotFoundError: if it is neither a folder nor the name of a repository, if the repository is not there or
             holds no manifest, or if the folder holds none, a damaged one, or another version.
         HubError: if the Hub cannot be reached or refuses, or has not that version.
+        RemoteError: if the object store cannot be reached or refuses.
     """
     place = parse_place(text, revision)
     if place.folder is None:
         return _fetched(place)
+    fetch_dataset(place.folder)
     try:
         found = read_manifest(place.folder).version
     except BuildError as error:

@@ -25,7 +25,7 @@ _LONGEST_OWN_WAIT = 60.0
 #: How long `hf_xet` tries one request again and again, unless somebody has set it.
 _XET_PATIENCE = "HF_XET_CLIENT_RETRY_MAX_DURATION"
 #: Answers after which the same request may work later; those that `huggingface_hub` takes for it too.
-_PASSING = frozenset((408, 429, 500, 502, 503, 504))
+PASSING = frozenset((408, 429, 500, 502, 503, 504))
 
 
 def root_of(error: BaseException) -> BaseException:
@@ -56,7 +56,7 @@ def is_passing(error: BaseException) -> bool:
     problem = root_of(error)
     if (status := status_of(problem)) is not None:
         # Uploads that `huggingface_hub` has tried often enough come in a RuntimeError.
-        return status in _PASSING and problem is error
+        return status in PASSING and problem is error
     if isinstance(problem, (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError)):
         return problem is error
     # An answer of 5xx whose body is no JSON, where `huggingface_hub` reads the body first; an interrupted download.

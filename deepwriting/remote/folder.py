@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepwriting.errors import RemoteError
+from deepwriting.hub.patience import PASSING, status_of
 from deepwriting.remote.places import protocol_of
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ ATOMIC_CREATION = frozenset(("s3", "s3a", "gs", "gcs"))
 _OWN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 #: Packages whose own errors speak of the connection.
 _TRANSPORTS = frozenset(("aiohttp", "aiobotocore", "botocore", "httpx", "httpx2", "httpcore2", "requests", "urllib3"))
+#: How `hf_xet` tells that a request was refused, in an error about the network.
+_REFUSED = re.compile(r"HTTP status client error \(4(?!08|29)\d\d ")
 #: What an fsspec file system says about an object's content, the surest first.
 _VERSIONS = ("ETag", "etag", "xet_hash", "md5Hash", "content_md5", "generation", "version_id")
 #: And about the time at which it was put there.
@@ -141,14 +145,14 @@ class RemoteFolder:
         def pipe() -> bool:
             fs, root = self._opened()
             where = _join(root, path)
+            if protocol_of(self.url) not in ATOMIC_CREATION:
+                fs.invalidate_cache()
+                if fs.exists(where):
+                    return False
+                fs.pipe_file(where, content)
+                return True
             try:
-                if protocol_of(self.url) in ATOMIC_CREATION:
-                    fs.pipe_file(where, content, mode="create")
-                else:
-                    fs.invalidate_cache()
-                    if fs.exists(where):
-                        raise FileExistsError(where)
-                    fs.pipe_file(where, content)
+                fs.pipe_file(where, content, mode="create")
             except FileExistsError:
                 return False
             return True
@@ -194,7 +198,11 @@ class RemoteFolder:
                 try:
                     fs.rm_file(_join(root, path))
                 except FileNotFoundError:
-                    pass
+                    return
+                except Exception:  # the Hub's buckets say it in a way of their own
+                    fs.invalidate_cache()
+                    if fs.exists(_join(root, path)):
+                        raise
 
             self._patiently(rm, path, "delete")
 
@@ -238,6 +246,10 @@ class RemoteFolder:
             raise RemoteError(f"{self.url} needs a package that is not installed: {how}") from error
         except ValueError as error:  # a protocol that nobody knows
             raise RemoteError(f"{self.url} is no place that fsspec knows: {error}") from error
+        if protocol_of(self.url) == "hf":
+            from huggingface_hub.utils import disable_progress_bars
+
+            disable_progress_bars()  # one for every step of a search
         return fs, root
 
     def _patiently(self, request: Callable[[], T], path: str, what: str) -> T:
@@ -294,6 +306,10 @@ def _seconds(moment: Any) -> float | None:
 def _passing(error: BaseException) -> bool:
     """Whether the same request may work a little later."""
     if isinstance(error, (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError, RemoteError)):
+        return False
+    if (status := status_of(error)) is not None:
+        return status in PASSING
+    if _REFUSED.search(str(error)):
         return False
     if isinstance(error, OSError):
         return not _is_local(error)

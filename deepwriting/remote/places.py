@@ -35,7 +35,7 @@ def protocol_of(text: str) -> str:
 
 
 def is_remote(place: str | os.PathLike[str]) -> bool:
-    """Whether a place is on another machine, as far as its name tells: ``s3://…`` is, ``runs/mine`` and ``file://`` not.
+    """Whether a place is not on this machine's disks, as far as its name tells: ``s3://…`` is, ``file://`` is not.
 
     Raises:
         RemoteError: for a place that only this process would see.

@@ -82,7 +82,7 @@ class _Task:
 
     @property
     def marker(self) -> str:
-        """datatrove's marker that the task is done."""
+        """Datatrove's marker that the task is done."""
         return f"{self.logs}/completions/{self.rank:05d}"
 
     def fetch(self, everything: bool) -> None:

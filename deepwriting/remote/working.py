@@ -130,6 +130,18 @@ def fetched(folder: Path) -> None:
         found[0].pull(found[1], exact=True)
 
 
+def fetch_dataset(folder: Path) -> None:
+    """Make the copy of a dataset's folder what it is there; does nothing for a folder of this machine's own.
+
+    Raises:
+        RemoteError: if the store cannot be reached.
+    """
+    if url_of(folder) is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    Mirror(folder).pull("", exact=True)
+
+
 def removed(place: Path) -> None:
     """Delete a file or folder of a run there; to be called before it is deleted here."""
     if (found := _inside(place)) is not None:

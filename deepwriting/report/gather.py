@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deepwriting.errors import DamagedStageError
+from deepwriting.remote.working import fetched
 from deepwriting.report.fold import lengths, masked, measures, ranked, reasons, search, selected
 from deepwriting.report.model import Flow, Report, Source, Stage, State
 from deepwriting.report.reading import Part, read_parts
 from deepwriting.report.tally import RowTally, Tally
-from deepwriting.remote.working import fetched
 from deepwriting.rundir import RunFolder, StageFolder, StageRecord
 
 #: The stages whose rows are pairs, each at most once; those behind have a row for each rollout.

@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
 import subprocess
@@ -90,5 +88,4 @@ def _free_port() -> int:
 
 if __name__ == "__main__":
     with S3Server() as started:
-        print(json.dumps(started.env | {"pid": os.getpid()}), flush=True)
         started.process.wait()

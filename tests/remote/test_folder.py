@@ -88,14 +88,16 @@ def test_waits_for_a_store_that_comes_back(bucket: str) -> None:
     server.stop()
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", server.endpoint)
         import s3fs
 
+        patch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        patch.setattr(s3fs.S3FileSystem, "retries", 1)
         s3fs.S3FileSystem.clear_instance_cache()
         back: list[S3Server] = []
         thread = threading.Thread(target=lambda: (time.sleep(0.5), back.append(S3Server(port))))
         thread.start()
-        RemoteFolder(bucket, patience=60).write("a", b"one")
+        assert RemoteFolder(bucket, patience=60).list() == {}
         thread.join()
         back[0].stop()
         s3fs.S3FileSystem.clear_instance_cache()
@@ -104,9 +106,11 @@ def test_waits_for_a_store_that_comes_back(bucket: str) -> None:
 
 def test_gives_up_and_says_where(bucket: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         import s3fs
 
+        patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        patch.setattr(s3fs.S3FileSystem, "retries", 1)
         s3fs.S3FileSystem.clear_instance_cache()
         with pytest.raises(RemoteError, match=rf"cannot read {bucket}/a, tried for"):
             RemoteFolder(bucket, patience=0.1).read("a")

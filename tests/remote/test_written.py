@@ -34,7 +34,7 @@ def test_what_is_written_and_nothing_else(tmp_path: Path) -> None:
 def test_tables_that_libraries_write(tmp_path: Path) -> None:
     with written_below(tmp_path) as found:
         with TableWriter(tmp_path / "arrow.parquet", pa.schema([("a", pa.int64())])) as table:
-            table.add((1,))
+            table.add(1)
         with database(tmp_path / "scratch") as connection:
             save(connection, "SELECT 1 AS a", tmp_path / "duck.parquet")
     assert {"arrow.parquet", "duck.parquet"} <= found

@@ -25,7 +25,12 @@ def write_token(store: Store, request: Request, repository: Repository, revision
 def read_token(store: Store, request: Request, repository: Repository, revision: str) -> Response:
     """Where to read large files in pieces."""
     del request, repository, revision
-    where, until = f"local://{store.folder.resolve()}", int(time.time()) + _LIFETIME
+    return where(store)
+
+
+def where(store: Store) -> Response:
+    """The answer to somebody who may use the store of pieces."""
+    url, until = f"local://{store.folder.resolve()}", int(time.time()) + _LIFETIME
     # The folder asks for no token, but clients refuse an answer without one.
-    headers = {"X-Xet-Cas-Url": where, "X-Xet-Access-Token": "local", "X-Xet-Token-Expiration": str(until)}
-    return Response.json({"casUrl": where, "accessToken": "local", "exp": until}, headers=headers)
+    headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "local", "X-Xet-Token-Expiration": str(until)}
+    return Response.json({"casUrl": url, "accessToken": "local", "exp": until}, headers=headers)

@@ -51,7 +51,7 @@ def dispatch(store: Store, request: Request) -> Response:
     # A HEAD is a GET whose body is not sent.
     method = "GET" if request.method == "HEAD" else request.method
     path = request.path
-    if path.split("/")[1] not in ("api", "large", "-", *_KIND_OF):
+    if path.split("/")[1] not in ("api", "large", "-", "buckets", *_KIND_OF):
         # The address of a model begins with its namespace.
         path = "/models" + path
     for candidate in ROUTES:

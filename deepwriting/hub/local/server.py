@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 # Importing these registers their routes.
 from deepwriting.hub.local import (  # noqa: F401
+    api_buckets,
     api_control,
     api_files,
     api_jobs,

@@ -4,6 +4,7 @@ DATA/
     tokens.json
     datasets/NAMESPACE/NAME.git/     one bare repository each (repository.py)
     models/…
+    buckets/NAMESPACE/NAME/          files without history (buckets.py)
     xet/                             large files in pieces, shared by all repositories (xet.py)
     jobs/                            what jobs print and leave (jobs.py)
 """
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepwriting.hub.local.buckets import Bucket
 from deepwriting.hub.local.faults import Faults
 from deepwriting.hub.local.jobs import Jobs
 from deepwriting.hub.local.links import Links
@@ -141,6 +143,16 @@ class Store:
             raise StatusError(404 if token else 401, "Repository not found", "RepoNotFound")
         return repository
 
+    def bucket(self, namespace: str, name: str) -> Bucket:
+        """A bucket, which may not have been made yet.
+
+        Raises:
+            StatusError: if the name is none.
+        """
+        if not (_NAME.fullmatch(namespace) and _NAME.fullmatch(name)):
+            raise StatusError(400, f"Invalid bucket name {namespace}/{name}: {NAME_RULE}")
+        return Bucket(self.folder / "buckets" / namespace / name, f"{namespace}/{name}")
+
     def of_owner(self, kind: str, namespace: str, name: str) -> Repository:
         """A repository for somebody with a signed address, whatever may be seen without."""
         return self.find(kind, namespace, name, Token("", namespace, "read"))
@@ -188,5 +200,5 @@ class Store:
         with self._lock:
             self._open.clear()
             self.xet.forget()
-            for name in (*KINDS.values(), "xet"):
+            for name in (*KINDS.values(), "buckets", "xet"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)

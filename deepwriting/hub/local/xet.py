@@ -67,6 +67,7 @@ class XetStore:
         self._lock = threading.Lock()
         self._read: set[str] = set()
         self._files: dict[str, XetFile] = {}
+        self._by_hash: dict[str, XetFile] = {}
 
     @property
     def _base(self) -> Path:
@@ -77,6 +78,7 @@ class XetStore:
         with self._lock:
             self._read.clear()
             self._files.clear()
+            self._by_hash.clear()
 
     def stored(self) -> int:
         """Bytes of blocks and shards: what a service would keep."""
@@ -87,11 +89,24 @@ class XetStore:
         """The file whose contents have that hash."""
         with self._lock:
             if sha256 not in self._files:
-                for shard in (self._base / "shards").glob("*.mdb"):
-                    if shard.name not in self._read:
-                        self._files.update(read_shard(shard.read_bytes()))
-                        self._read.add(shard.name)
+                self._read_new()
             return self._files.get(sha256)
+
+    def by_hash(self, name: str) -> XetFile | None:
+        """The file of that name in the store; clients that write to a bucket tell no SHA-256."""
+        with self._lock:
+            if name not in self._by_hash:
+                self._read_new()
+            return self._by_hash.get(name)
+
+    def _read_new(self) -> None:
+        for shard in (self._base / "shards").glob("*.mdb"):
+            if shard.name not in self._read:
+                for file, sha256 in read_files(shard.read_bytes()):
+                    self._by_hash[file.hash] = file
+                    if sha256 is not None:
+                        self._files[sha256] = file
+                self._read.add(shard.name)
 
     def read(self, file: XetFile, start: int, length: int) -> Iterator[bytes]:
         """A part of a file, in pieces.
@@ -157,14 +172,24 @@ def read_shard(contents: bytes) -> dict[str, XetFile]:
     Raises:
         ValueError: if the shard ends too early.
     """
+    return {sha256: file for file, sha256 in read_files(contents) if sha256 is not None}
+
+
+def read_files(contents: bytes) -> list[tuple[XetFile, str | None]]:
+    """Files that a shard describes, each with the SHA-256 of its contents if that was told.
+
+    Raises:
+        ValueError: if the shard ends too early.
+    """
     try:
-        return _read_shard(contents)
+        return _read_files(contents)
     except struct.error:
         raise ValueError(f"a shard of {len(contents)} bytes ends in the middle of a file") from None
 
 
-def _read_shard(contents: bytes) -> dict[str, XetFile]:
-    files, position = {}, _RECORD
+def _read_files(contents: bytes) -> list[tuple[XetFile, str | None]]:
+    files: list[tuple[XetFile, str | None]] = []
+    position = _RECORD
     while contents[position : position + 32] != _END:
         name = contents[position : position + 32]
         flags, count = struct.unpack_from("<II", contents, position + 32)
@@ -175,10 +200,11 @@ def _read_shard(contents: bytes) -> dict[str, XetFile]:
             terms.append(_Term(hash_text(contents[position : position + 32]), size, first, end))
             position += _RECORD
         position += _RECORD * count if flags & _HAS_VERIFICATION else 0
+        sha256 = None
         if flags & _HAS_METADATA:
             sha256 = hash_text(contents[position : position + 32])
-            files[sha256] = XetFile(hash_text(name), sum(term.size for term in terms), tuple(terms))
             position += _RECORD
+        files.append((XetFile(hash_text(name), sum(term.size for term in terms), tuple(terms)), sha256))
     return files
 
 
