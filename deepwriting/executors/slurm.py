@@ -151,7 +151,7 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
                 options = [f"--export=ALL,RUN_OFFSET={offset}", f"--array={self._indices(tasks)}"]
                 options += [f"--dependency={','.join(waits)}"] if waits else []
                 ids.append(queue.hand_in(text, *options))
-        except ExecutorError:
+        except BaseException:  # an interrupt, too
             queue.cancel(ids)
             raise
         return queue.JOINT.join(ids)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import getpass
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -128,7 +128,7 @@ class SlurmCluster:
     def stop(self) -> None:
         """End all jobs and daemons, whoever started them; the folder stays."""
         with contextlib.suppress(subprocess.SubprocessError, OSError):
-            self.run("scancel", "--user", getpass.getuser(), timeout=10)
+            self.run("scancel", "--user", _user(), timeout=10)
         _kill(self._processes(), signal.SIGKILL)
         nodes = sorted(file.stem for file in self.folder.glob("slurmd-*.pid"))  # all, however many this object knows of
         for name in (*nodes, "slurmctld", "munged"):
@@ -200,7 +200,7 @@ class SlurmCluster:
             for node, port in zip(self.nodes, ports[1:], strict=True)
         ]
         return CONFIGURATION.format(
-            host=host, user=getpass.getuser(), folder=self.folder, controller_port=ports[0], nodes="\n".join(nodes)
+            host=host, user=_user(), folder=self.folder, controller_port=ports[0], nodes="\n".join(nodes)
         )
 
     def _munge(self) -> None:
@@ -253,6 +253,10 @@ class SlurmCluster:
         for file in sorted((self.folder / "logs").glob("*.log")):
             lines += [f"{file.name}: {line}" for line in file.read_text(errors="replace").splitlines()[-5:]]
         return "\n".join(lines)
+
+
+def _user() -> str:
+    return pwd.getpwuid(os.getuid()).pw_name  # not what the environment says: it may be somebody else's
 
 
 def _program(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 from deepwriting.errors import ExecutorError, RunLockedError
 from deepwriting.executors import PhaseJob, jobs_left, runner
 from deepwriting.executors import slurm_queue as queue
+from deepwriting.lease import FileNote, machine
 from deepwriting.pipeline import run_recipe, submit_recipe
 from deepwriting.recipe import Recipe
 from deepwriting.rundir import RunFolder
@@ -59,6 +61,10 @@ class Work(PipelineStep):
 """
 
 
+#: Name of each run's folder; what is in it would mean something to Slurm.
+FOLDER = "100% a run"
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     """The cluster; whatever is submitted goes there."""
@@ -81,7 +87,7 @@ def work(
 ) -> Iterator[Callable[..., PhaseJob]]:
     """Makes phases of ``Work``: ``work("first", tasks=2, entries=3, time="2m")``; their jobs end with the test."""
     yield lambda *args, **kwargs: phase_of(tmp_path, recipe_for, *args, **kwargs)
-    cluster.run("scancel", "--user", str(os.getuid()))
+    queue.cancel(queue.of_run(f"deepwriting {tmp_path / FOLDER}"))
 
 
 def phase_of(
@@ -103,7 +109,7 @@ def phase_of(
         "partition": partition, "slurm": slurm or {},
     }  # fmt: skip
     recipe, _ = recipe_for(folder / "none.jsonl", execution=execution)
-    run = folder / "100% a run"
+    run = folder / FOLDER
     step = slurm_steps.Work(str(run / name / "journal"), **{"entries": 1} | about)
     return PhaseJob(recipe, run, name, Phase("", [step], tasks), run / name / "logs", recipe.execution.of("search"))
 
@@ -151,6 +157,11 @@ def left(ids: list[str]) -> list[str]:
 def hastened(cluster: SlurmCluster, ids: list[str]) -> bool:
     cluster.hasten()
     return not left(ids)
+
+
+def content(file: Path) -> bytes:
+    """What a file holds; the head of a gzip file tells when it was written."""
+    return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +262,25 @@ def test_a_task_that_somebody_requeues_goes_on(
     assert [entry[:2] for entry in entries(job)] == [(0, 0), (0, 1)]
 
 
+def test_a_task_that_somebody_else_works_on_is_tried_again_later(
+    work: Callable[..., PhaseJob], cluster: SlurmCluster
+) -> None:
+    job = work("search")
+    theirs = FileNote(job.place("slurm").note(0))
+    held = {"host": "elsewhere", "pid": os.getpid(), "machine": machine(), "owner": "x", "beat": 1, "state": "running"}
+
+    def refused() -> bool:
+        theirs.write(held)  # as an owner does that lives
+        return any(each["reason"] == "BeginTime" for each in cluster.jobs())
+
+    ids = submit(job)
+    until("it waits", refused)
+    assert entries(job) == []
+    theirs.remove()
+    until("it is done", lambda: hastened(cluster, ids))
+    assert finished(job) == ["00000"]
+
+
 def test_a_lost_node_loses_nothing(work: Callable[..., PhaseJob], cluster: SlurmCluster, tmp_path: Path) -> None:
     job = work("search", entries=2, gate=tmp_path / "gate", slurm={"options": {"nodelist": "n2"}})
     ids = submit(job)
@@ -329,7 +359,7 @@ def test_a_whole_run_on_the_cluster_is_the_same_as_on_this_machine(
 ) -> None:
     pairs = write_lines(tmp_path / "pairs.jsonl", *own_pairs(8))
     execution = {"tasks": 2, "workers": 2, "memory_gb": 1.0, "stages": {"search": {"time": "1h"}}}
-    recipe, text = recipe_for(pairs, pocket_model, search={"max_steps": 4}, execution=execution)
+    recipe, text = recipe_for(pairs, pocket_model, search={"max_steps": 16}, execution=execution)
     here, there = RunFolder(tmp_path / "here"), RunFolder(tmp_path / "there")
     jobs = submit_recipe(recipe, text, there.path, executor="slurm")
     ids = [job["id"] for job in jobs]
@@ -337,23 +367,23 @@ def test_a_whole_run_on_the_cluster_is_the_same_as_on_this_machine(
     with pytest.raises(RunLockedError, match=rf"^jobs of {there.path} are queued or running on slurm: {ids[0]}, "):
         submit_recipe(recipe, text, there.path, executor="slurm")
 
-    run_recipe(recipe, text, here.path)
     journal = there.path / "search" / "journal" / "00001.jsonl"
-    until("the search has begun", lambda: journal.exists() and len(journal.read_bytes().splitlines()) > 3)
-    killed = json.loads((there.path / "search" / "tasks" / "main" / "00001.json").read_text())
-    os.kill(killed["pid"], signal.SIGKILL)
-    until("the run is done", lambda: hastened(cluster, ids), 180.0)
+    until("the search has begun", lambda: journal.exists() and journal.read_bytes().count(b"step") > 1, 300.0)
+    task = there.path / "search" / "tasks" / "main" / "00001.json"
+    os.kill(json.loads(task.read_text())["pid"], signal.SIGKILL)
+    run_recipe(recipe, text, here.path, executor="local")
+    until("the run is done", lambda: hastened(cluster, ids), 300.0)
 
-    assert json.loads((there.path / "search" / "tasks" / "main" / "00001.json").read_text())["attempt"] == 2
+    assert json.loads(task.read_text())["attempt"] == 2
     assert there.holder() is None
     for name in STAGE_NAMES:
         expected, record = here.stage(name).record(), there.stage(name).record()
         assert expected is not None
         assert record is not None
         assert (record.state, record.counts) == ("finished", expected.counts)
-    for pattern in ("*/shards/*", "*/rejects/*", "search/journal/*"):
+    for pattern in ("*/shards/*", "*/rejects/*", "search/journal/*", "deepwriting-20k/**/*.*"):
         files = [file.relative_to(here.path) for file in sorted(here.path.glob(pattern))]
         assert files == [file.relative_to(there.path) for file in sorted(there.path.glob(pattern))]
         for file in files:
-            assert (here.path / file).read_bytes() == (there.path / file).read_bytes(), file
+            assert content(here.path / file) == content(there.path / file), file
     assert submit_recipe(recipe, text, there.path, executor="slurm") == []
