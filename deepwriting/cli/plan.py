@@ -74,7 +74,7 @@ def command(
     hosted = [
         role
         for role, section in zip(engines.generator_roles, engines.generators, strict=True)
-        if isinstance(section, ServerSection) and section.start is None
+        if isinstance(section, ServerSection) and section.start is None and section.endpoints is None
     ]
     found = forecast(
         pilot,

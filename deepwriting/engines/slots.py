@@ -32,6 +32,7 @@ class DeviceSlot:
 
     Attributes:
         device: the device.
+        number: how many places before this one are taken.
 
     Raises:
         EngineError: if the folder for the slots belongs to somebody else.
@@ -40,9 +41,9 @@ class DeviceSlot:
     def __init__(self, devices: Sequence[str], what: str):
         self._file: IO[bytes] | None = None
         folder = _folder(devices, what)
-        for number in range(MAX_ROUNDS * len(devices)):
-            self.device = devices[number % len(devices)]
-            file = open(folder / f"{number:04d}.lock", "a+b")  # noqa: SIM115 - held until close
+        for self.number in range(MAX_ROUNDS * len(devices)):
+            self.device = devices[self.number % len(devices)]
+            file = open(folder / f"{self.number:04d}.lock", "a+b")  # noqa: SIM115 - held until close
             if lock_alone(file):
                 self._file = file
                 return

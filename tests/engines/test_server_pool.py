@@ -8,11 +8,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deepwriting.engines.server import client as server_client
 from deepwriting.engines.server import tending
 from deepwriting.engines.server import trouble as server_trouble
 from deepwriting.engines.server.addresses import Addresses, Announced, Fixed
@@ -305,6 +307,40 @@ def test_another_server_does_what_one_could_not(servers: list[OpenAIServer], fau
     assert sum(answered(servers)) == 14
 
 
+def test_a_server_that_freezes_with_requests_in_hand(
+    servers: list[OpenAIServer], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a machine does that is cut off: its connections stay open, and nothing comes."""
+    monkeypatch.setattr(tending, "QUIET_S", 0.3)
+    monkeypatch.setattr(server_client, "LOOK_S", 0.2)
+    asked = client(urls(servers), timeout_s=1000)
+    prompts = [text(number) for number in range(30)]
+
+    async def run() -> list[str]:
+        await known(asked)
+        servers[1].faults += [Fault(hang=True) for _ in range(100)]
+        return list(await asyncio.gather(*(ask(asked, prompt) for prompt in prompts)))
+
+    assert asyncio.run(run()) == expected(prompts)
+    assert servers[1].asked("/v1/completions")
+    assert "did not list its models within 0.2 s" in caplog.text
+    assert [member.in_flight for member in asked.pool.members.values()] == [0, 0, 0]
+    servers[1].faults.clear()
+    servers[1].die()  # ends what hangs there
+    servers[1].revive()
+
+
+def test_a_server_that_is_slow_is_not_given_up(servers: list[OpenAIServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tending, "QUIET_S", 0.05)
+    asked = client(urls(servers))
+    for server in servers:
+        server._model = QuickModel(seconds=1.0)  # type: ignore[assignment]
+        monkeypatch.setattr(server, "_computing", ThreadPoolExecutor(8))  # a list of models takes no time
+    prompts = [text(number) for number in range(6)]
+    assert work(asked, prompts) == expected(prompts)
+    assert sum(answered(servers)) == 6  # each once
+
+
 def test_a_server_whose_answers_are_of_no_use_is_left_alone(servers: list[OpenAIServer]) -> None:
     asked = client(urls(servers))
     servers[0].faults += [Fault(500, "tripped", path="/completions") for _ in range(200)]
@@ -316,6 +352,11 @@ def test_a_server_whose_answers_are_of_no_use_is_left_alone(servers: list[OpenAI
 
 def test_a_server_that_lost_the_model(servers: list[OpenAIServer], caplog: pytest.LogCaptureFixture) -> None:
     asked = client(urls(servers))
+
+    async def fit(server: OneServer) -> str | None:
+        return None
+
+    asyncio.run(asked.look_at_all(fit, limit_s=10))
     servers[0].faults.append(Fault(404, '{"message": "The model does not exist."}', path="/completions"))
     prompts = [text(number) for number in range(12)]
     assert work(asked, prompts) == expected(prompts)

@@ -14,11 +14,16 @@ from deepwriting.engines.server import trouble as server_trouble
 from deepwriting.engines.server.engine import ServerEngine
 from deepwriting.errors import EngineError
 from tests.engines.openai_server import OpenAIServer
-from tests.engines.quick_server import QuickModel, quick_server
+from tests.engines.quick_server import QuickModel, byte_model, quick_server
 
 OPTIONS: dict[str, Any] = {
     "n": 2, "max_tokens": 8, "temperature": 0.9, "top_p": 0.95, "top_k": 20, "frequency_penalty": 0.0, "stop": (),
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return byte_model(tmp_path_factory.mktemp("bytes"))
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +34,8 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def started(pocket_model: Path) -> Iterator[list[OpenAIServer]]:
-    found = [quick_server(str(pocket_model)) for _ in range(3)]
+def started(model: Path) -> Iterator[list[OpenAIServer]]:
+    found = [quick_server(str(model)) for _ in range(3)]
     yield found
     for server in found:
         server.close()
@@ -45,11 +50,11 @@ def servers(started: list[OpenAIServer]) -> list[OpenAIServer]:
 
 
 @pytest.fixture
-def connect(pocket_model: Path) -> Iterator[Callable[..., ServerEngine]]:
+def connect(model: Path) -> Iterator[Callable[..., ServerEngine]]:
     opened = []
 
     def make(**options: Any) -> ServerEngine:
-        opened.append(ServerEngine(str(pocket_model), **options))
+        opened.append(ServerEngine(str(model), **options))
         return opened[-1]
 
     yield make
@@ -80,12 +85,26 @@ def test_several_servers_answer_as_one(servers: list[OpenAIServer], connect: Any
     assert min(len(server.requests) for server in servers) > 0
 
 
+def test_what_no_server_knows_puts_none_out(servers: list[OpenAIServer], connect: Any) -> None:
+    """The way of scoring is found by trying; a server that has never heard of one is none the worse."""
+    for server in servers:
+        server.scores, server.refused = {"prompt_logprobs"}, {"min_p"}
+    try:
+        engine = connect(urls=[server.url for server in servers])
+        assert engine._learned.protocol == "prompt_logprobs"
+        assert [member.state for member in engine._client.pool.members.values()] == ["ready"] * 3
+        assert len(work(engine)) == 16
+    finally:
+        for server in servers:
+            server.refused = set()
+
+
 def test_a_server_with_other_weights(
     servers: list[OpenAIServer], connect: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     servers[1]._model = QuickModel(weights=1)  # type: ignore[assignment]
     with pytest.raises(
-        EngineError, match="the servers do not serve the same: .* scores a test text at .* other weights"
+        EngineError, match=r"the servers do not serve the same: .* its scores of a test text differ from "
     ):
         connect(urls=[server.url for server in servers])
     listed = tmp_path / "endpoints"
@@ -102,7 +121,7 @@ def test_a_server_with_other_weights(
 
     asyncio.run(joined())
     assert [member.state for member in engine._client.pool.members.values()] == ["ready", "unfit", "ready"]
-    assert f"the server at {servers[1].url} is not used: it scores a test text at " in caplog.text
+    assert f"the server at {servers[1].url} is not used: its scores of a test text differ from " in caplog.text
     assert work(engine) == expected
     assert {path for path, _, _ in servers[1].requests} <= {"/v1/models", "/generate"}
     assert len(servers[1].asked("/generate")) == 1
@@ -117,7 +136,7 @@ def test_servers_that_lack_something(servers: list[OpenAIServer], connect: Any) 
     servers[2]._model = QuickModel()  # type: ignore[assignment]
     servers[0].scores = servers[1].scores = {"echo"}
     servers[2].scores = set()
-    with pytest.raises(EngineError, match="the servers do not serve the same"):
+    with pytest.raises(EngineError, match=f"do not serve the same: {urls[2]}: {urls[2]} answered no token_logprobs"):
         connect(urls=urls, scoring="echo")
     servers[2].takes_ids = False
     with pytest.raises(EngineError, match=f"{urls[2]}.* answered 422: .* expected a string"):
@@ -151,7 +170,7 @@ def test_chat_servers(servers: list[OpenAIServer], connect: Any) -> None:
     assert sum(len(server.asked("/v1/chat/completions")) for server in servers) == 1
 
 
-def test_arguments(pocket_model: Path) -> None:
+def test_arguments(model: Path) -> None:
     for options in ({"urls": ["http://a/v1"], "url": "http://b/v1"}, {"urls": ["http://a/v1"], "endpoints": "e"}):
         with pytest.raises(EngineError, match="exactly one of url, urls, endpoints and start"):
-            ServerEngine(str(pocket_model), **options)  # type: ignore[arg-type]
+            ServerEngine(str(model), **options)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from deepwriting.engines.server.process import ServerStart
 from deepwriting.engines.server.serving import Serving, own_name
 from deepwriting.errors import EngineError
 from tests.engines.programs import install
+from tests.engines.quick_server import byte_model
 
 OPTIONS: dict[str, Any] = {
     "n": 1, "max_tokens": 8, "temperature": 0.9, "top_p": 0.95, "top_k": 20, "frequency_penalty": 0.0, "stop": (),
@@ -29,6 +30,11 @@ OPTIONS: dict[str, Any] = {
 KEY = "sk-lamp-0123456789abcdef"
 #: Nothing here takes this long (seconds): a test that waits longer fails.
 PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return byte_model(tmp_path_factory.mktemp("bytes"))
 
 
 @pytest.fixture(autouse=True)
@@ -108,12 +114,12 @@ def notes(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_two_servers_in_a_folder_and_an_engine_that_uses_them(
-    pocket_model: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(announcement, "BEAT_SECONDS", 0.2)
     folder = tmp_path / "endpoints"
-    first = run(pocket_model, folder)
-    engine = ServerEngine(str(pocket_model), endpoints=str(folder), start=ServerStart("vllm"), dtype="float32")
+    first = run(model, folder)
+    engine = ServerEngine(str(model), endpoints=str(folder), start=ServerStart("vllm"), dtype="float32")
     try:
         assert engine._processes == []
         assert engine._learned.protocol == "sglang"
@@ -121,7 +127,7 @@ def test_two_servers_in_a_folder_and_an_engine_that_uses_them(
         assert list(members) == first.ready == first.serving.urls
         expected = sample(engine, 12)
 
-        second = run(pocket_model, folder)
+        second = run(model, folder)
         until(lambda: second.ready)
         assert second.ready != first.ready
         until(lambda: sample(engine, 1) and len(members) == 2 and all(member.usable for member in members.values()))
@@ -147,8 +153,8 @@ def test_two_servers_in_a_folder_and_an_engine_that_uses_them(
         engine.close()
 
 
-def test_a_server_that_cannot_be_started_is_not_announced(pocket_model: Path, tmp_path: Path, run: Any) -> None:
-    broken = run(pocket_model, tmp_path / "endpoints", ServerStart("sglang"))
+def test_a_server_that_cannot_be_started_is_not_announced(model: Path, tmp_path: Path, run: Any) -> None:
+    broken = run(model, tmp_path / "endpoints", ServerStart("sglang"))
     broken.thread.join()
     assert "ended with code 1 before it was ready" in str(broken.error)
     assert "no device of compute capability 9" in str(broken.error)
@@ -161,12 +167,12 @@ def environment(pid: int) -> dict[str, str]:
 
 
 def test_a_key_stands_nowhere_but_with_the_server(
-    pocket_model: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+    model: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LAMP_KEY", KEY)
     with pytest.raises(EngineError, match="sglang would show its key to every user of the machine"):
-        make(pocket_model, tmp_path / "endpoints", ServerStart("sglang"), api_key_env="LAMP_KEY")
-    one = run(pocket_model, tmp_path / "endpoints", api_key_env="LAMP_KEY")
+        make(model, tmp_path / "endpoints", ServerStart("sglang"), api_key_env="LAMP_KEY")
+    one = run(model, tmp_path / "endpoints", api_key_env="LAMP_KEY")
     until(lambda: one.ready)
     [server] = one.serving.processes
     assert environment(server.state()["server"])["VLLM_API_KEY"] == KEY
@@ -176,10 +182,10 @@ def test_a_key_stands_nowhere_but_with_the_server(
     assert not [text for text in (command, *written) if KEY in text]
 
 
-def test_several_servers_with_a_part_of_the_devices_each(pocket_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_servers_with_a_part_of_the_devices_each(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-5f2,6,7")  # what a scheduler gave this job
     start = ServerStart("vllm", devices=(0, 1, 3), copies=3)
-    engine = ServerEngine(str(pocket_model), start=start, dtype="float32")
+    engine = ServerEngine(str(model), start=start, dtype="float32")
     try:
         states = [one.state() for one in engine._processes]
         assert [environment(state["server"])["CUDA_VISIBLE_DEVICES"] for state in states] == ["4", "GPU-5f2", "7"]
@@ -187,14 +193,14 @@ def test_several_servers_with_a_part_of_the_devices_each(pocket_model: Path, mon
         expected = sample(engine, 15)
         os.kill(states[1]["server"], signal.SIGKILL)
         assert sample(engine, 15) == expected
-        again = ServerEngine(str(pocket_model), start=start, dtype="float32")
+        again = ServerEngine(str(model), start=start, dtype="float32")
         assert again._client.url == engine._client.url  # shared, one by one
         again.close()
     finally:
         engine.close()
     assert not [state for state in states if alive(state["server"])]
     with pytest.raises(EngineError, match="names device 4, but CUDA_VISIBLE_DEVICES='4,GPU-5f2,6,7' shows this"):
-        ServerEngine(str(pocket_model), start=ServerStart("vllm", devices=(4,)))
+        ServerEngine(str(model), start=ServerStart("vllm", devices=(4,)))
 
 
 def test_copies() -> None:
@@ -213,8 +219,8 @@ def test_this_machines_name(monkeypatch: pytest.MonkeyPatch) -> None:
         own_name()
 
 
-def test_every_server_on_a_machine_is_one_of_its_own(pocket_model: Path, tmp_path: Path) -> None:
-    here, there = make(pocket_model, tmp_path / "e"), make(pocket_model, tmp_path / "e", host="node7")
+def test_every_server_on_a_machine_is_one_of_its_own(model: Path, tmp_path: Path) -> None:
+    here, there = make(model, tmp_path / "e"), make(model, tmp_path / "e", host="node7")
     try:
         assert here.urls != there.urls
         assert here.urls[0].startswith("http://127.0.0.1:")

@@ -59,3 +59,19 @@ def test_a_killed_process_gives_its_place_back() -> None:
         for process in processes:
             process.kill()
             process.communicate()
+
+
+def test_an_engine_takes_a_place_and_gives_it_back(pocket_model: Path) -> None:
+    from deepwriting.engines.registry import close_engines, get_engine
+    from deepwriting.recipe import TransformersSection
+
+    section = TransformersSection.model_validate(
+        {"model": str(pocket_model), "dtype": "float32", "devices": ["cpu", "cpu"]}
+    )
+    what = f"{pocket_model} None float32"
+    assert get_engine(section).info.device == "cpu"
+    with DeviceSlot(["cpu", "cpu"], what) as second, DeviceSlot(["cpu", "cpu"], what) as third:
+        assert [slot.number for slot in (second, third)] == [1, 2]
+    close_engines()
+    with DeviceSlot(["cpu", "cpu"], what) as first:
+        assert first.number == 0

@@ -19,7 +19,8 @@ from deepwriting.engines.server.client import OneServer
 from deepwriting.engines.server.probe import PROBE_HEAD, Learned, served_context
 from deepwriting.engines.server.sampling import Dialect
 from deepwriting.engines.server.scoring import PROTOCOLS
-from deepwriting.engines.server.trouble import Refusal
+from deepwriting.engines.server.trouble import Refusal, Trouble
+from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,11 @@ TEST_TARGET = (
     " nobody on the pier believes that it will come back before the storm does. An old man counts the ropes aloud, a"
     " girl counts the gulls, and between the two numbers the captain finds the hour at which he means to turn around."
 )
-#: The test text is short, so its mean may differ by more than that of a whole answer.
-TOLERANCE = 2.0
+#: How far the test text's mean may differ, as a multiple of an answer's numerical noise: it is shorter than an answer.
+MEAN_TOLERANCE = 2.0
+#: How far single tokens may differ on average, likewise. Noise of single tokens cancels out in a mean; the tokens of
+#: another model differ by tenths of a nat even where the means happen to be equal.
+TOKEN_TOLERANCE = 10.0
 
 
 class Admission:
@@ -59,14 +63,15 @@ class Admission:
     ):
         self.model, self.learned, self.dialect, self.context, self.chat = model, learned, dialect, context, chat
         self.tokeniser = tokeniser
-        self.tolerance = TOLERANCE * SCORE_NOISE_NATS.get(dtype, UNKNOWN_NOISE_NATS)
-        self._first: tuple[str, float] | None = None
+        self.noise = SCORE_NOISE_NATS.get(dtype, UNKNOWN_NOISE_NATS)
+        self._first: tuple[str, NDArray[np.float32]] | None = None
 
     async def __call__(self, server: OneServer) -> str | None:
         """Nothing if the server is like the others, else what is different.
 
         Raises:
             Trouble: if it does not answer.
+            EngineError: if its answer is of another kind.
         """
         context = await served_context(server, self.model)
         if self.context is not None and context is not None and context < self.context:
@@ -80,14 +85,15 @@ class Admission:
             found = await self._scores(server)
         except Refusal as refusal:
             return str(refusal)
-        mean = -float(found.mean(dtype=np.float64))
         if self._first is None:
-            self._first = server.url, mean
+            self._first = server.url, found
         url, expected = self._first
-        if abs(mean - expected) > self.tolerance:
+        difference = (found - expected).astype(np.float64)
+        mean, each = abs(float(difference.mean())), float(np.abs(difference).mean())
+        if mean > MEAN_TOLERANCE * self.noise or each > TOKEN_TOLERANCE * self.noise:
             return (
-                f"it scores a test text at {mean:.6f} nats where {url} says {expected:.6f}; they may differ by "
-                f"{self.tolerance:.2g}, so it has another model, other weights or another precision"
+                f"its scores of a test text differ from those of {url} by {each:.2g} nats a token, "
+                f"where numerical noise is {self.noise:.2g}: another model, other weights or another precision"
             )
         return None
 
@@ -95,10 +101,14 @@ class Admission:
         assert self.tokeniser is not None
         assert self.learned.protocol is not None
         protocol, text = PROTOCOLS[self.learned.protocol], self.tokeniser.align(TEST_HEAD, TEST_TARGET)
-        scored = await server.post(
-            protocol.path, protocol.body(self.model, text), lambda answer: protocol.read(answer, text)
-        )
-        return scored.logprobs
+
+        def read(answer: Any) -> NDArray[np.float32]:
+            try:
+                return protocol.read(answer, text).logprobs
+            except Trouble as trouble:  # asked again it would say the same
+                raise EngineError(f"{server.url} answered {trouble.reason}") from None
+
+        return await server.post(protocol.path, protocol.body(self.model, text), read)
 
     def _continuation(self) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.model, "max_tokens": 1, "temperature": 0.0}

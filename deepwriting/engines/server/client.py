@@ -165,7 +165,7 @@ class ServerClient:
             except RefusedRequest:
                 raise
             except Refusal as refusal:
-                if self.alone or len(self.pool.members) < 2:
+                if self._check is None or len(self.pool.members) < 2:  # before the check: it may be what is asked
                     raise
                 at.refuse(str(refusal))  # the model is not there, or the key: another server may have it
                 continue
@@ -216,18 +216,22 @@ class ServerClient:
     async def _tend(self) -> None:
         if self.alone:
             await asyncio.Event().wait()
-        await self._tender.run(self._look)
+        await self._tender.run(self._look, self._list_models)
 
     async def _look(self, at: Endpoint) -> str | None:
+        try:
+            await self._list_models(at)
+        except Refusal as refusal:
+            if refusal.status in (401, 403):
+                raise
+        return await self._check(at) if self._check is not None else None
+
+    async def _list_models(self, at: Endpoint) -> None:
         try:
             async with asyncio.timeout(LOOK_S):
                 await OneServer(self._connections, at).get("/models")
         except TimeoutError:
             raise Trouble("away", f"{at.url} did not list its models within {LOOK_S:g} s") from None
-        except Refusal as refusal:
-            if refusal.status in (401, 403):
-                raise
-        return await self._check(at) if self._check is not None else None
 
     def _note_trouble(self, at: Endpoint, trouble: Trouble, failed: int) -> None:
         if not self.alone:

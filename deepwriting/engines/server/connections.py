@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -80,17 +81,24 @@ class Connections:
         """
         address = at.root + path[1:] if path.startswith("//") else at.url + path
         headers = {"Content-Type": "application/json"} if content is not None else {}
-        client = self._here().client
+        client, began = self._here().client, time.monotonic()
+        scope = asyncio.timeout(self.timeout_s)
         try:
-            async with asyncio.timeout(self.timeout_s):
+            async with scope:
+                at.attempts[scope] = asyncio.get_running_loop()
                 response = await client.request(method, address, content=content, headers=headers)
+            at.heard = time.monotonic()
         except TimeoutError:
+            if time.monotonic() - began < self.timeout_s:
+                raise Trouble("away", f"{address} was given up: the server does not answer any more") from None
             raise Trouble("away", f"{address} did not answer within {self.timeout_s:g} s (timeout_s)") from None
         except httpx2.TransportError as error:
             what = self.key.scrub(str(error))
             if isinstance(error, (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)):
                 raise EngineError(f"{address} cannot be asked: {what}") from None
             raise Trouble("away", f"{address}: {type(error).__name__} {what}".rstrip()) from None
+        finally:
+            at.attempts.pop(scope, None)
         body = response.content
         if not 200 <= response.status_code < 300:
             scrubbed = self.key.scrub(body.decode(errors="replace")).encode()

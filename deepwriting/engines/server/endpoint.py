@@ -6,9 +6,11 @@ new ──check──▶ ready ──does not answer──▶ away ──check�
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from deepwriting.engines.server import trouble
@@ -21,6 +23,8 @@ State = Literal["new", "ready", "away", "unfit"]
 MAX_STUMBLES = 3
 #: A server that is there but not what it should be is looked at again after this long (seconds).
 UNFIT_S = 60.0
+#: Looks in a row that a server with requests in hand may leave without an answer before it is given up.
+MAX_MISSED = 3
 
 
 @dataclass(eq=False)
@@ -37,6 +41,8 @@ class Endpoint:
         due: when it is looked at again, if it is not ready (monotonic, seconds).
         checking: whether it is being looked at just now.
         leaving: whether it gets no more requests, because its address was withdrawn.
+        heard: when it last answered anything (monotonic, seconds).
+        attempts: the requests that it has in hand, by their time limits, each with its event loop.
     """
 
     url: str
@@ -47,6 +53,9 @@ class Endpoint:
     due: float = 0.0
     checking: bool = False
     leaving: bool = False
+    heard: float = field(default_factory=time.monotonic)
+    attempts: dict[asyncio.Timeout, asyncio.AbstractEventLoop] = field(default_factory=dict)
+    _missed: int = 0
     _failures: int = 0
     _stumbles: int = 0
     _out_since: float = 0.0
@@ -63,7 +72,7 @@ class Endpoint:
 
     def answered(self) -> None:
         """A request was answered."""
-        self._failures = self._stumbles = 0
+        self._failures = self._stumbles = self._missed = 0
 
     def stumbled(self, reason: str) -> None:
         """An answer could not be used; several in a row put the server out."""
@@ -81,6 +90,22 @@ class Endpoint:
             log.warning("the server at %s is left out until it answers again: %s", self.url, reason)
         self.state, self.reason = "away", reason
         self.due = time.monotonic() + trouble.pause(self._failures, None)
+
+    def missed(self) -> bool:
+        """It was looked at while it had requests in hand and did not answer; True if that was once too often."""
+        self._missed += 1
+        return self._missed >= MAX_MISSED
+
+    def abandon(self) -> None:
+        """End the attempts that it has in hand: a machine that is cut off closes no connection."""
+        for scope, loop in list(self.attempts.items()):
+
+            def end(scope: asyncio.Timeout = scope, loop: asyncio.AbstractEventLoop = loop) -> None:
+                if scope in self.attempts and not scope.expired():
+                    scope.reschedule(loop.time())
+
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
+                loop.call_soon_threadsafe(end)
 
     def check_failed(self, reason: str) -> None:
         """It was looked at and did not answer."""
@@ -100,7 +125,8 @@ class Endpoint:
             log.warning("the server at %s is back after %.0f s", self.url, time.monotonic() - self._out_since)
         elif self.state != "ready":
             log.info("the server at %s is used", self.url)
-        self.state, self.reason, self._stumbles = "ready", "", 0
+        self.state, self.reason = "ready", ""
+        self._stumbles = self._missed = 0
 
     def renew(self) -> None:
         """Look at it anew before it is asked again."""

@@ -3,6 +3,9 @@
 A server is looked at before its first request, and again after it did not answer: no request of a search is put at
 risk to find out whether it is back. Looking is asking for the list of its models, and then whatever the engine wants of
 every server (``admission.py``).
+
+A server that has requests in hand and has said nothing for a while is asked for the list too: a machine that is cut off
+from the network, or frozen, closes no connection, and its requests would wait for their time limits.
 """
 
 from __future__ import annotations
@@ -10,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from deepwriting.engines.server.addresses import Addresses
 from deepwriting.engines.server.endpoint import Endpoint
 from deepwriting.engines.server.pool import Pool
-from deepwriting.engines.server.trouble import Refusal, Trouble
+from deepwriting.engines.server.trouble import Trouble
 from deepwriting.errors import EngineError
 
 log = logging.getLogger(__name__)
@@ -24,6 +28,8 @@ log = logging.getLogger(__name__)
 TICK_S = 0.2
 #: How often the addresses are read again (seconds).
 REFRESH_S = 5.0
+#: How long a server with requests in hand may say nothing before it is asked for its list of models (seconds).
+QUIET_S = 30.0
 #: Servers that a message names.
 NAMED = 5
 
@@ -52,24 +58,29 @@ class Tender:
         self._warned = False
         self._trouble = ""
 
-    async def run(self, check: Check) -> None:
-        """Tend until cancelled."""
-        checks: set[asyncio.Task[None]] = set()
+    async def run(self, check: Check, list_models: Check) -> None:
+        """Tend until cancelled.
+
+        Args:
+            check: what a server has to pass before it is asked.
+            list_models: the least that a server answers.
+        """
+        if self.pool.out_since is not None:  # nobody has looked since the last loop ended
+            self.pool.out_since = time.monotonic()
+        tasks: set[asyncio.Task[None]] = set()
         try:
             while True:
                 await self._refresh()
-                now = time.monotonic()
                 for endpoint in list(self.pool.members.values()):
-                    if endpoint.state == "ready" or endpoint.leaving or endpoint.checking or now < endpoint.due:
-                        continue
-                    endpoint.checking = True
-                    task = asyncio.create_task(self._look(endpoint, check), name="server-check")
-                    checks.add(task)
-                    task.add_done_callback(checks.discard)
+                    if (work := self._due(endpoint, check, list_models)) is not None:
+                        endpoint.checking = True
+                        task = asyncio.create_task(work, name="server-check")
+                        tasks.add(task)
+                        task.add_done_callback(tasks.discard)
                 self._give_up_in_time()
                 await asyncio.sleep(TICK_S)
         finally:
-            for task in checks:
+            for task in tasks:
                 task.cancel()
 
     def state(self) -> str:
@@ -80,13 +91,24 @@ class Tender:
         shown = "; ".join(f"{endpoint.url}: {endpoint.reason}" for endpoint in known[:NAMED])
         return shown + (f"; and {len(known) - NAMED} more" if len(known) > NAMED else "")
 
+    def _due(self, endpoint: Endpoint, check: Check, list_models: Check) -> Coroutine[Any, Any, None] | None:
+        """What is to be done about a server now, if anything."""
+        now = time.monotonic()
+        if endpoint.checking:
+            return None
+        if endpoint.state != "ready":
+            return None if endpoint.leaving or now < endpoint.due else self._look(endpoint, check)
+        quiet = endpoint.in_flight > 0 and now - endpoint.heard > QUIET_S
+        return self._listen(endpoint, list_models) if quiet else None
+
     async def _look(self, endpoint: Endpoint, check: Check) -> None:
+        """Decide whether a server may be asked."""
         try:
             reason = await check(endpoint)
         except Trouble as trouble:
             endpoint.check_failed(trouble.reason)
-        except (Refusal, EngineError) as error:
-            endpoint.refuse(str(error))
+        except Exception as error:  # whatever it is that this server does to us, others may do without
+            endpoint.refuse(str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}")
         else:
             if reason is None:
                 endpoint.admit()
@@ -96,6 +118,21 @@ class Tender:
             endpoint.checking = False
         self.pool.changed()
 
+    async def _listen(self, endpoint: Endpoint, list_models: Check) -> None:
+        """See whether a server that has requests in hand still answers at all."""
+        before, reason = endpoint.heard, "it answered nothing"
+        try:
+            await list_models(endpoint)
+        except Trouble as trouble:
+            reason = trouble.reason
+        except EngineError as error:  # an answer, if not a kind one
+            reason = str(error)
+        finally:
+            endpoint.checking = False
+        if endpoint.heard == before and endpoint.missed():
+            self.pool.put_out(endpoint, reason)
+            endpoint.abandon()
+
     async def _refresh(self) -> None:
         now = time.monotonic()
         if self._reading or (self._read_at is not None and (self.addresses.fixed or now - self._read_at < REFRESH_S)):
@@ -103,7 +140,7 @@ class Tender:
         self._reading = True  # another loop's tender may be at it
         try:
             urls = await asyncio.to_thread(self.addresses.read)
-        except OSError as error:  # a file system that is away for a while: what was known stays
+        except (OSError, ValueError) as error:  # a file system that is away for a while: what was known stays
             self._trouble = f" ({error})"
             if self._read_at is None:
                 log.warning("%s cannot be read: %s", self.addresses, error)
