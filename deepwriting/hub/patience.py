@@ -110,7 +110,7 @@ def patient_client(patience: float = PATIENCE, tries: int = 1) -> Iterator[None]
                 last = attempt == tries or request.method != "GET"
                 try:
                     response = super().handle_request(request)
-                    if last or response.status_code not in _PASSING:
+                    if last or response.status_code not in PASSING:
                         return response
                     response.close()
                 except httpx2.TransportError as error:
