@@ -46,13 +46,18 @@ from fault_outcome import Outcome, fill, heard, mounted, show
 from fault_server import Servers, repeated_steps
 from pocket import pocket_model, write_pairs, write_recipe
 
+from deepwriting.rundir import RunFolder
+from deepwriting.stages import STAGE_NAMES
+
 FAULTS = ("kills", "full disk", "read-only", "clocks", "twice")
 #: Longest time for one run to its end (seconds).
 _LIMIT_S = 900.0
 #: A driver that is refused says so within this time: three beats of the other's heart, and then some (seconds).
 _REFUSED_S = 120.0
 #: Seconds between two looks.
-_LOOK_S = 0.1
+_LOOK_S = 0.25
+#: Bytes in the servers' logs for one text, at least.
+_TEXT = 60
 #: Room on the disk that fills up (bytes).
 _DISK = 64 << 20
 
@@ -122,13 +127,13 @@ class Trials:
         self, outcome: Outcome, place: str, kinds: tuple[str, ...], done: Counter[str]
     ) -> Callable[[Driver], None]:
         """Something to do again and again while a run goes on: kill, when it is time."""
-        steps, next_at = len(self._written()), time.monotonic() + self.rng.expovariate(1 / self.options.delay)
+        steps, next_at = self.servers.amount(), time.monotonic() + self.rng.expovariate(1 / self.options.delay)
 
         def look(driver: Driver) -> None:
             nonlocal steps, next_at
             if outcome.times >= self.options.kills or time.monotonic() < next_at or not self._searching(place):
                 return
-            if len(self._written()) == steps:  # something that has worked since is to be killed
+            if self.servers.amount() == steps:  # something that has worked since is to be killed
                 return
             kind = self.rng.choice(kinds)
             if (
@@ -139,7 +144,7 @@ class Trials:
                 outcome.times += 1
                 done[kind] += 1
                 outcome.under_way += self._under_way(kind)
-                steps = len(self._written())
+                steps = self.servers.amount()
             next_at = time.monotonic() + self.rng.expovariate(1 / self.options.delay)
 
         return look
@@ -196,9 +201,13 @@ class Trials:
                 )  # fmt: skip
                 outcome.said.append(f"status: {heard(status)}")
                 self._refused(outcome, self.ground.drive(recipe, place, self._elsewhere()))
-                driver.kill()
-                outcome.restarts += 1
-                self._finish(outcome, recipe, place, **skewed(-3))
+                if self.ground.detached:
+                    self._finish(outcome, recipe, place, driver=driver)
+                else:
+                    driver.kill()
+                    outcome.under_way += self.options.concurrency * self.ground.workers
+                    outcome.restarts += 1
+                    self._finish(outcome, recipe, place, **skewed(-3))
                 outcome.compare(self._kept(place), self.undisturbed)
         finally:
             self.ground.skew(False)
@@ -240,7 +249,7 @@ class Trials:
                 self.ground.tend()
                 for number in range(len(self.servers.ports)):
                     self.servers.start_one(number)
-                if driver.over and driver.process.returncode == 0:
+                if driver.over and driver.process.returncode == 0 and self._finished(place):
                     return
                 if driver.over:
                     outcome.restarts += 1
@@ -258,9 +267,9 @@ class Trials:
 
     def _to_the_search(self, recipe: Path, place: str, **environment: str) -> Driver:
         """Start a run and wait until its search has taken some steps."""
-        before, driver = len(self._written()), self.ground.drive(recipe, place, self.log, **environment)
+        before, driver = self.servers.amount(), self.ground.drive(recipe, place, self.log, **environment)
         end = time.monotonic() + _LIMIT_S
-        while len(self._written()) < before + self.options.pairs or not self._searching(place):
+        while self.servers.amount() < before + self.options.pairs * _TEXT or not self._searching(place):
             if driver.over or time.monotonic() > end:
                 driver.kill()
                 raise SystemExit(f"{self.ground.name}: the search does not begin: {driver.complaint}")
@@ -295,6 +304,10 @@ class Trials:
     def _written(self) -> list[dict[str, Any]]:
         return self.servers.written()
 
+    def _finished(self, place: str) -> bool:
+        record = RunFolder(self.ground.read(place)).stage(STAGE_NAMES[-1]).record()
+        return record is not None and record.state == "finished"
+
     def _searching(self, place: str) -> bool:
         return bool(self.ground.running(place))
 
@@ -316,21 +329,29 @@ def endpoints(urls: list[str]) -> dict[str, Any]:
     return {"url": urls[0]} if len(urls) == 1 else {"urls": urls}
 
 
-def trials_on(name: str, root: Path, servers: Servers, options: argparse.Namespace, reference: Path | None) -> Any:
+def trials_on(
+    name: str, root: Path, servers: Servers, options: argparse.Namespace, reference: Path | None
+) -> tuple[list[Outcome], Path]:
     """All faults on one ground: outcomes, and the undisturbed run."""
     ground = GROUNDS[name](root / name, tasks=options.tasks, workers=options.workers)
+    outcomes: list[Outcome] = []
     ground.start()
     try:
         trials = Trials(ground, servers, options, reference)
-        outcomes = [trials.base()]
+        print(f"{name}: undisturbed …", file=sys.stderr, flush=True)
+        outcomes.append(trials.base())
         for fault in options.faults:
             print(f"{name}: {fault} …", file=sys.stderr, flush=True)
-            outcome = getattr(trials, fault.replace(" ", "_").replace("-", "_"))()
-            outcome.judge()
+            try:
+                outcome = getattr(trials, fault.replace(" ", "_").replace("-", "_"))()
+                outcome.judge()
+            except SystemExit as stuck:
+                outcome = Outcome(name, fault, problems=[str(stuck)])
             outcomes.append(outcome)
         return outcomes, trials.undisturbed
     finally:
         ground.stop()
+        show(outcomes)
 
 
 def main() -> None:
@@ -367,7 +388,6 @@ def main() -> None:
                 found, undisturbed = trials_on(name, root, servers, options, reference)
                 outcomes += found
                 reference = reference or undisturbed
-                show(found)
         finally:
             servers.stop()
     if options.json:

@@ -87,9 +87,10 @@ class RayGround(Ground):
 
 
 class SlurmGround(Ground):
-    """A Slurm cluster of two nodes."""
+    """A Slurm cluster of two nodes; the driver only watches."""
 
     name = "slurm"
+    detached = True
 
     def __init__(self, root: Path, *, tasks: int, workers: int):
         super().__init__(root, tasks=tasks, workers=workers)
@@ -220,8 +221,8 @@ class JobsGround(Ground):
         return f"s3://runs/{name}"
 
     def execution(self, *, skew: bool = False) -> dict[str, Any]:
-        """Quick to look after jobs, and with as many retries as a night of faults may need."""
-        return super().execution(skew=skew) | {"jobs": {"poll_s": 1, "retries": 20, "secrets": sorted(self._keys())}}
+        """Quick to look after jobs."""
+        return super().execution(skew=skew) | {"jobs": {"poll_s": 1, "retries": 5, "secrets": sorted(self._keys())}}
 
     def read(self, place: str) -> Path:
         """A copy of the run as it is in the store."""
@@ -234,14 +235,19 @@ class JobsGround(Ground):
         return copy
 
     def kill(self, kind: str, driver: Driver, place: str, rng: random.Random) -> bool:
-        """Kill a job with all its processes, or the driver."""
+        """Kill a job's process, with which the job ends, or the driver."""
         if kind == "driver":
             driver.kill()
             return True
-        assert self.hub.store.jobs is not None
-        jobs = [job for job in self.hub.store.jobs.all(self.hub.store.tokens.user) if job.stage == "RUNNING"]
-        processes = [job.process.pid for job in jobs if job.process is not None]
+        processes = self.running(place)
         return bool(processes) and killed(rng.choice(processes))
+
+    def running(self, place: str) -> list[int]:
+        """Processes of the search's jobs."""
+        assert self.hub.store.jobs is not None
+        jobs = self.hub.store.jobs.all(self.hub.store.tokens.user)
+        searching = [job for job in jobs if job.labels.get("deepwriting_stage") == "search"]
+        return [job.process.pid for job in searching if job.stage == "RUNNING" and job.process is not None]
 
     def skew(self, on: bool) -> None:
         """Give every second job another clock, or none any more."""

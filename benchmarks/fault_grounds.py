@@ -91,6 +91,8 @@ class Ground:
     name: ClassVar[str]
     #: What can be killed here beside servers.
     kinds: ClassVar[tuple[str, ...]] = ("worker", "node")
+    #: Whether a run goes on without its driver.
+    detached: ClassVar[bool] = False
 
     def __init__(self, root: Path, *, tasks: int, workers: int):
         root.mkdir(parents=True, exist_ok=True)
@@ -114,11 +116,11 @@ class Ground:
 
     def place(self, name: str) -> str:
         """Where a run of that name has its folder."""
-        return str(self.root / name)
+        return str(self.disk() / name)
 
     def disk(self) -> Path:
-        """The folder on this machine in which the files of runs are written."""
-        return self.root
+        """The folder on this machine in which the files of runs are written, and nothing else."""
+        return self.root / "runs"
 
     def read(self, place: str) -> Path:
         """A folder from which the run's files can be read, as they are now."""

@@ -111,6 +111,10 @@ class Servers:
         for number in range(len(self.ports)):
             self.kill(number)
 
+    def amount(self) -> int:
+        """How much was written so far, in bytes of the logs."""
+        return sum(log.stat().st_size for log in self.folder.glob("*.jsonl"))
+
     def written(self) -> list[dict[str, Any]]:
         """Every text that was written and sent off so far: hash of its prompt, seed, and when."""
         found = []
