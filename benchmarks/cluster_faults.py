@@ -51,7 +51,7 @@ from deepwriting.stages import STAGE_NAMES
 
 FAULTS = ("kills", "full disk", "read-only", "clocks", "twice")
 #: Longest time for one run to its end (seconds).
-_LIMIT_S = 900.0
+_LIMIT_S = 600.0
 #: A driver that is refused says so within this time: three beats of the other's heart, and then some (seconds).
 _REFUSED_S = 120.0
 #: Seconds between two looks.
@@ -60,6 +60,10 @@ _LOOK_S = 0.25
 _TEXT = 60
 #: Room on the disk that fills up (bytes).
 _DISK = 64 << 20
+
+
+class StuckError(RuntimeError):
+    """A run that does not come to its end."""
 
 
 class Trials:
@@ -259,7 +263,7 @@ class Trials:
                 elif meanwhile is not None:
                     meanwhile(driver)
                 if time.monotonic() > end:
-                    raise SystemExit(f"{self.ground.name}: no end in {_LIMIT_S:.0f} s; see {self.log}")
+                    raise StuckError(f"no end in {_LIMIT_S:.0f} s; see {self.log}")
                 time.sleep(_LOOK_S)
         finally:
             if not driver.over:
@@ -272,7 +276,7 @@ class Trials:
         while self.servers.amount() < before + self.options.pairs * _TEXT or not self._searching(place):
             if driver.over or time.monotonic() > end:
                 driver.kill()
-                raise SystemExit(f"{self.ground.name}: the search does not begin: {driver.complaint}")
+                raise StuckError(f"the search does not begin: {driver.complaint}")
             time.sleep(_LOOK_S)
         return driver
 
@@ -345,7 +349,7 @@ def trials_on(
             try:
                 outcome = getattr(trials, fault.replace(" ", "_").replace("-", "_"))()
                 outcome.judge()
-            except SystemExit as stuck:
+            except StuckError as stuck:
                 outcome = Outcome(name, fault, problems=[str(stuck)])
             outcomes.append(outcome)
         return outcomes, trials.undisturbed
@@ -368,6 +372,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=2, help="of the one model")
     parser.add_argument("--delay", type=float, default=4.0, help="mean time between two kills (seconds)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--reference", type=Path, help="an undisturbed run kept by an earlier call, to compare with")
     parser.add_argument("--json", type=Path, help="write the outcomes to this file, too")
     parser.add_argument("--keep", type=Path, help="folder for everything; it must not exist [a temporary one]")
     options = parser.parse_args()
@@ -380,7 +385,7 @@ def main() -> None:
         servers = Servers(root / "servers", pocket_model(root), options.servers)
         try:
             servers.start()
-            reference: Path | None = None
+            reference: Path | None = options.reference
             for name in options.executors:
                 if (why := GROUNDS[name].why_not()) is not None:
                     print(f"{name} is left out: {why}", file=sys.stderr)

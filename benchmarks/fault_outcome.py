@@ -85,12 +85,12 @@ def fill(file: Path) -> None:
 
 
 def heard(status: subprocess.CompletedProcess[str]) -> str:
-    """What `deepwriting status --json` tells of the search while it runs."""
+    """What `deepwriting status --json` tells of a run that goes on."""
     if status.returncode:
         return f"exit code {status.returncode}: {status.stderr.strip()[-200:]}"
     found: Mapping[str, Any] = json.loads(status.stdout)
-    search = next((stage for stage in found.get("stages", []) if stage.get("stage") == "search"), {})
-    return f"search {search.get('state', '?')}"
+    holder = found.get("running")
+    return f"run by process {holder['pid']} on {holder['host']}" if holder else "nobody works on it"
 
 
 def show(outcomes: list[Outcome]) -> None:
