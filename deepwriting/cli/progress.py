@@ -5,6 +5,7 @@ In a terminal a bar a stage, with the search's figures below it; elsewhere a lin
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import sys
@@ -21,12 +22,15 @@ from rich.text import Text
 from deepwriting.cli.console import duration, err, out
 from deepwriting.cli.search_view import search_lines, time_left
 from deepwriting.cli.tables import search_table, stage_table
+from deepwriting.errors import RemoteError
 from deepwriting.pipeline import Planned, Watcher
 from deepwriting.recipe import Recipe
 from deepwriting.rundir import RunFolder, StageRecord
 
 #: Seconds between two looks at a stage's progress.
 LOOK_SECONDS = 0.5
+#: Seconds between two times that what tells about a run is fetched from an object store.
+FETCH_SECONDS = 15.0
 #: Seconds between two lines where nobody looks.
 LINE_SECONDS = 30.0
 #: Rows that must be done before a rate means anything: concurrent rows end in bursts.
@@ -112,18 +116,22 @@ class RunDisplay(Watcher):
             console.print(f"Stopped after {last}. Go on with: deepwriting run … (without --until)")
             return
         facts = by_name["build"].facts
-        folder = self.run.path / facts["folder"]
-        console.print(f"Dataset: {folder}  ({facts['kept']} rows in the default config)")
+        console.print(f"Dataset: {self.run.shown}/{facts['folder']}  ({facts['kept']} rows in the default config)")
         load = f'from datasets import load_dataset; print(load_dataset("{facts["folder"]}"))'
         console.print(f"Load it: cd {self.run.path} && {sys.executable} -c '{load}'", soft_wrap=True)
         # Without an activated environment the command is found only where it was called.
         command = "deepwriting" if shutil.which("deepwriting") else sys.argv[0]
-        console.print(f"Look at a row: {command} show {self.run.path}", soft_wrap=True)
+        console.print(f"Look at a row: {command} show {self.run.shown}", soft_wrap=True)
 
     def _look(self, name: str, task: TaskID, total: int | None, stop: threading.Event) -> None:
         began, folder = time.monotonic(), self.run.stage(name)
         first, said = folder.progress(), began
+        fetched = began
         while not stop.wait(LOOK_SECONDS):
+            if time.monotonic() - fetched >= FETCH_SECONDS:
+                with contextlib.suppress(RemoteError):  # those who work on it find out whether they can go on
+                    self.run.refresh()
+                fetched = time.monotonic()
             done, elapsed = folder.progress(), time.monotonic() - began
             status = folder.search_status(total)
             note, lines = _rate(done - first, done, total, elapsed), list[str]()

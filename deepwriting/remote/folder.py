@@ -15,7 +15,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -226,7 +226,7 @@ class RemoteFolder:
         except (KeyError, ValueError):  # a server that is only nearly S3
             return time.time()
 
-    def each(self, work: Callable[[str], T], paths: Iterable[str]) -> list[T]:
+    def each(self, work: Callable[[str], T], paths: Iterable[str]) -> Sequence[T]:
         """Do something for several paths at a time; the first error ends it."""
         paths = list(paths)
         if len(paths) <= 1:

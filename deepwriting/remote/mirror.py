@@ -45,6 +45,7 @@ class Mirror:
         wanted: Callable[[str, Entry], bool] = lambda path, entry: True,
         exact: bool = False,
         vanishing: bool = False,
+        listed: dict[str, Entry] | None = None,
     ) -> dict[str, Entry]:
         """Fetch what has changed there.
 
@@ -53,13 +54,14 @@ class Mirror:
             wanted: whether a file is to be fetched.
             exact: delete what is here and not there. Otherwise only what had been fetched or pushed and is gone there.
             vanishing: whether files may be deleted there meanwhile, by those who work on them.
+            listed: all that is there, if it has been listed just now.
 
         Returns:
             What is wanted, fetched now or before.
         """
         found: dict[str, Entry] = {}
         for place in below:
-            there = self.remote.list(place)
+            there = self.remote.list(place) if listed is None else listed
             found |= {path: entry for path, entry in there.items() if wanted(path, entry)}
             for path in list(self.files(place)):
                 if path not in there and (exact or self._mark(path).exists()):
@@ -128,6 +130,22 @@ class Mirror:
                 shutil.rmtree(place)
             else:
                 place.unlink(missing_ok=True)
+
+    def renew(self, folder: str, path: str, entry: Entry) -> None:
+        """Drop a folder here if a file in it, which stands for all of it, is another one there.
+
+        Args:
+            folder: the folder.
+            path: the file.
+            entry: what the store says about the file.
+        """
+        with self._pulling():
+            if self._is_current(path, entry):
+                return
+            if self._mark(folder).exists():
+                self.drop(folder)
+            self.remote.download(path, self.copy / path)
+            self._note(path, entry)
 
     def files(self, below: str = "") -> Iterator[str]:
         """Files here, without scratch files, relative to the copy."""

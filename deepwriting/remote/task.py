@@ -20,7 +20,6 @@ from deepwriting.remote.journals import JournalUpload, claim_journal
 from deepwriting.remote.mirror import Mirror, is_scratch
 from deepwriting.remote.places import url_of
 from deepwriting.remote.small import is_small
-from deepwriting.remote.working import same_life
 from deepwriting.remote.written import written_below
 
 log = logging.getLogger(__name__)
@@ -95,7 +94,6 @@ class _Task:
         before = STAGE_NAMES[max(STAGE_NAMES.index(self.stage) - 1, 0)]
         if before != self.stage:
             self.mirror.pull(f"{before}/shards", f"{before}/counts", exact=True)
-        same_life(self.mirror, self.stage)
         number = f"{self.rank:05d}"
         own = (f"{self.stage}/{name}/{number}.json" for name in ("status", "progress"))
         self.mirror.pull(self.marker, f"{self.stage}/work", *own)

@@ -14,10 +14,7 @@ from pathlib import Path
 from deepwriting.errors import FolderError, NotFoundError
 from deepwriting.remote.mirror import Mirror
 from deepwriting.remote.places import is_remote, local_path, url_of, view_copy, working_copy
-from deepwriting.remote.small import is_small
-
-#: Tells one beginning of a stage from another: what a machine has of an earlier one is not to be used.
-LIFE = "life"
+from deepwriting.remote.small import LIFE, is_small
 
 
 def run_folder(place: str) -> Path:
@@ -57,7 +54,11 @@ def refresh(run: Path) -> None:
     if url_of(run) is None:
         return
     mirror = Mirror(run)
-    found = mirror.pull("", wanted=is_small, vanishing=True)
+    there = mirror.remote.list()
+    for path, entry in there.items():
+        if path.endswith(f"/{LIFE}"):
+            mirror.renew(path.removesuffix(f"/{LIFE}"), path, entry)
+    found = mirror.pull("", wanted=is_small, vanishing=True, listed=there)
     if run.parent.name == "views":  # there, times tell who is alive: by the store's clock, not by this machine's
         ahead = time.time() - mirror.remote.now()
         for path, entry in found.items():
@@ -79,12 +80,12 @@ def bring_up_to_date(run: Path) -> None:
     for path in list(mirror.files()):
         if path not in there and ("/completions/" in path or path.endswith("/stage.json") or "/counts/" in path):
             (run / path).unlink(missing_ok=True)
-    for stage in {path.partition("/")[0] for path in there if path.endswith(f"/{LIFE}")}:
-        same_life(mirror, stage)
 
 
 def is_completed(run: Path, marker: str) -> bool | None:
     """Whether the marker of a finished task is there; ``None`` for a run that is here.
+
+    What this machine has of an earlier beginning of the stage is dropped before.
 
     Args:
         run: the run's folder.
@@ -92,24 +93,13 @@ def is_completed(run: Path, marker: str) -> bool | None:
     """
     if url_of(run) is None:
         return None
-    found = Mirror(run).remote.entry(marker) is not None
+    mirror, stage = Mirror(run), marker.partition("/")[0]
+    if (life := mirror.remote.entry(f"{stage}/{LIFE}")) is not None:
+        mirror.renew(stage, f"{stage}/{LIFE}", life)
+    found = mirror.remote.entry(marker) is not None
     if not found:
         (run / marker).unlink(missing_ok=True)
     return found
-
-
-def same_life(mirror: Mirror, stage: str) -> None:
-    """Drop what this machine has of an earlier beginning of a stage."""
-    path = f"{stage}/{LIFE}"
-    try:
-        now = mirror.remote.read(path)
-    except FileNotFoundError:
-        return
-    file = mirror.copy / path
-    if not file.is_file() or file.read_bytes() != now:
-        mirror.drop(stage)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(now)
 
 
 def sent(file: Path) -> None:
@@ -152,10 +142,9 @@ def begun_anew(stage: Path) -> None:
     """Say that a stage begins from nothing, so that no machine takes what it has of an earlier life for this one's."""
     if (found := _inside(stage)) is not None:
         mirror, path = found
-        content = os.urandom(8).hex().encode()
-        (stage / LIFE).parent.mkdir(parents=True, exist_ok=True)
-        (stage / LIFE).write_bytes(content)
-        mirror.remote.write(f"{path}/{LIFE}", content)
+        stage.mkdir(parents=True, exist_ok=True)
+        (stage / LIFE).write_bytes(os.urandom(8).hex().encode())
+        mirror.push([f"{path}/{LIFE}"])
 
 
 def _inside(place: Path) -> tuple[Mirror, str] | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 from tests.hub_server.fixtures import HubProcess
 
@@ -35,7 +37,7 @@ print(json.dumps(found))
 """
 
 
-def test_a_bucket_is_a_folder(hub: HubProcess, tmp_path: object) -> None:
+def test_a_bucket_is_a_folder(hub: HubProcess, tmp_path: Path) -> None:
     done = hub.python(FOLDER, tmp_path, HF_HUB_DISABLE_XET="0")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
@@ -66,3 +68,16 @@ def test_what_is_refused_is_told_at_once(hub: HubProcess) -> None:
     never, hidden = done.stdout.splitlines()
     assert never == "hf://buckets/tester/never/mine/a: there is no such bucket"
     assert hidden.startswith("cannot write hf://buckets/tester/hidden/mine/a: ")
+
+
+def test_a_run_in_a_bucket(hub: HubProcess, tmp_path: Path, own_pairs: Any, write_lines: Any, recipe_for: Any) -> None:
+    hub.python("from huggingface_hub import HfApi; HfApi().create_bucket('tester/runs')")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(recipe_for(write_lines(tmp_path / "pairs.jsonl", *own_pairs(3)))[1])
+    url, copies = "hf://buckets/tester/runs/mine", {"HF_HUB_DISABLE_XET": "0", "DEEPWRITING_COPIES": str(tmp_path)}
+    done = hub.cli("run", recipe, "--run-dir", url, "--until", "source", **copies)
+    assert done.returncode == 0, done.stderr
+    shown = hub.cli("status", url, "--json", **copies)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["stages"]["source"]["counts"]["rows_out"] == 3
+    assert json.loads(shown.stdout)["running"] is None
