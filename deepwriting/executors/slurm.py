@@ -39,7 +39,7 @@ from deepwriting.executors.slurm_script import (
     options_of,
     script,
 )
-from deepwriting.executors.task import TaskMixin
+from deepwriting.executors.task import TaskMixin, TaskPlace
 
 if TYPE_CHECKING:
     from deepwriting.sections.execution import SlurmSection
@@ -61,6 +61,8 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
         job: the phase.
         settings: the recipe's section about Slurm.
     """
+
+    place: TaskPlace
 
     def __init__(self, job: PhaseJob, settings: SlurmSection):
         resources = job.resources
@@ -127,7 +129,7 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
         Raises:
             ExecutorError: if Slurm does not take them; then none of them is left.
         """
-        import dill
+        import dill  # type: ignore[import-untyped]
 
         ranks = self.get_incomplete_ranks()
         if not ranks:

@@ -92,8 +92,9 @@ def _from_squeue(ids: Sequence[str]) -> set[str] | None:
     done = _slurm("squeue", "--noheader", "--format=%F", f"--jobs={','.join(ids)}")
     if done is None:
         return None
-    if done.returncode:
-        return set() if _UNKNOWN_JOB in done.stderr else _no_answer(done)
+    if done.returncode and _UNKNOWN_JOB not in done.stderr:
+        _no_answer(done)
+        return None
     return set(done.stdout.split())
 
 
@@ -104,7 +105,8 @@ def _from_scontrol(ids: Sequence[str]) -> set[str] | None:
         if done is None:
             return None
         if done.returncode and _UNKNOWN_JOB not in done.stderr:
-            return _no_answer(done)
+            _no_answer(done)
+            return None
         words = [word.partition("=") for word in done.stdout.split()]
         if any(key == "JobState" and state in _LIVE_STATES for key, _, state in words):
             live.add(id_)
@@ -116,7 +118,8 @@ def _from_sacct(ids: Sequence[str]) -> set[str] | None:
     if done is None:
         return None
     if done.returncode:
-        return _no_answer(done)
+        _no_answer(done)
+        return None
     rows = [line.split("|") for line in done.stdout.splitlines()]
     # 12_3.batch is a step of task 3 of job 12; "CANCELLED by 1000" a state.
     return {id_.split(".")[0].split("_")[0] for id_, state in rows if state.split()[0] in _LIVE_STATES}
