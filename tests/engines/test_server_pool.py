@@ -407,6 +407,21 @@ def test_no_server_is_asked_before_it_has_passed(servers: list[OpenAIServer]) ->
     assert [member.state for member in asked.pool.members.values()] == ["ready", "unfit", "ready"]
 
 
+def test_a_stage_that_ends_while_servers_are_looked_at(servers: list[OpenAIServer]) -> None:
+    """The loop of a stage ends at any moment; the next stage's finds the servers all the same."""
+    for moment in range(12):
+        asked = client(urls(servers), patience_s=20)
+
+        async def brief(asked: ServerClient = asked, seconds: float = 0.001 * moment) -> None:
+            asking = asyncio.ensure_future(ask(asked, "a"))
+            await asyncio.sleep(seconds)
+            asking.cancel()
+
+        asyncio.run(brief())
+        assert work(asked, ["a"]) == expected(["a"])
+        assert [member.in_flight for member in asked.pool.members.values()] == [0, 0, 0]
+
+
 # Who comes and goes
 
 

@@ -11,6 +11,7 @@ from the network, or frozen, closes no connection, and its requests would wait f
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -73,10 +74,12 @@ class Tender:
                 await self._refresh()
                 for endpoint in list(self.pool.members.values()):
                     if (work := self._due(endpoint, check, list_models)) is not None:
-                        endpoint.checking = True
                         task = asyncio.create_task(work, name="server-check")
                         tasks.add(task)
                         task.add_done_callback(tasks.discard)
+                        endpoint.checking = True
+                        # Not in the coroutine: one that is cancelled before it begins never comes to its end.
+                        task.add_done_callback(functools.partial(_checked, endpoint))
                 self._give_up_in_time()
                 await asyncio.sleep(TICK_S)
         finally:
@@ -114,8 +117,6 @@ class Tender:
                 endpoint.admit()
             else:
                 endpoint.refuse(reason)
-        finally:
-            endpoint.checking = False
         self.pool.changed()
 
     async def _listen(self, endpoint: Endpoint, list_models: Check) -> None:
@@ -127,8 +128,6 @@ class Tender:
             reason = trouble.reason
         except EngineError as error:  # an answer, if not a kind one
             reason = str(error)
-        finally:
-            endpoint.checking = False
         if endpoint.heard == before and endpoint.missed():
             self.pool.put_out(endpoint, reason)
             endpoint.abandon()
@@ -175,3 +174,7 @@ class Tender:
 
     def _looking(self) -> bool:
         return any(endpoint.checking and endpoint.state == "new" for endpoint in self.pool.members.values())
+
+
+def _checked(endpoint: Endpoint, _task: asyncio.Task[None]) -> None:
+    endpoint.checking = False
