@@ -50,8 +50,6 @@ from deepwriting.rundir import RunFolder
 from deepwriting.stages import STAGE_NAMES
 
 FAULTS = ("kills", "full disk", "read-only", "clocks", "twice")
-#: Longest time for one run to its end (seconds).
-_LIMIT_S = 600.0
 #: A driver that is refused says so within this time: three beats of the other's heart, and then some (seconds).
 _REFUSED_S = 120.0
 #: Seconds between two looks.
@@ -247,7 +245,7 @@ class Trials:
     ) -> None:
         """Bring a run to its end, however often the command has to be given."""
         driver = driver or self.ground.drive(recipe, place, self.log, **environment)
-        end = time.monotonic() + _LIMIT_S
+        end = time.monotonic() + self.options.limit
         try:
             while True:
                 self.ground.tend()
@@ -263,7 +261,7 @@ class Trials:
                 elif meanwhile is not None:
                     meanwhile(driver)
                 if time.monotonic() > end:
-                    raise StuckError(f"no end in {_LIMIT_S:.0f} s; see {self.log}")
+                    raise StuckError(f"no end in {self.options.limit:.0f} s; see {self.log}")
                 time.sleep(_LOOK_S)
         finally:
             if not driver.over:
@@ -272,7 +270,7 @@ class Trials:
     def _to_the_search(self, recipe: Path, place: str, **environment: str) -> Driver:
         """Start a run and wait until its search has taken some steps."""
         before, driver = self.servers.amount(), self.ground.drive(recipe, place, self.log, **environment)
-        end = time.monotonic() + _LIMIT_S
+        end = time.monotonic() + self.options.limit
         while self.servers.amount() < before + self.options.pairs * _TEXT or not self._searching(place):
             if driver.over or time.monotonic() > end:
                 driver.kill()
@@ -283,7 +281,7 @@ class Trials:
     def _stopped(self, outcome: Outcome, driver: Driver) -> None:
         """Wait until a run that cannot go on has stopped and said why; its steps under way may be lost."""
         outcome.under_way += self.options.concurrency * self.ground.workers
-        if driver.wait(_LIMIT_S) is None:
+        if driver.wait(self.options.limit) is None:
             outcome.problems.append("the driver goes on for ever")
             driver.kill()
         outcome.said.append(driver.complaint)
@@ -372,7 +370,7 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=2, help="of the one model")
     parser.add_argument("--delay", type=float, default=4.0, help="mean time between two kills (seconds)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--reference", type=Path, help="an undisturbed run kept by an earlier call, to compare with")
+    parser.add_argument("--limit", type=float, default=600.0, help="longest time for one run to its end (seconds)")
     parser.add_argument("--json", type=Path, help="write the outcomes to this file, too")
     parser.add_argument("--keep", type=Path, help="folder for everything; it must not exist [a temporary one]")
     options = parser.parse_args()
@@ -385,7 +383,7 @@ def main() -> None:
         servers = Servers(root / "servers", pocket_model(root), options.servers)
         try:
             servers.start()
-            reference: Path | None = options.reference
+            reference: Path | None = None
             for name in options.executors:
                 if (why := GROUNDS[name].why_not()) is not None:
                     print(f"{name} is left out: {why}", file=sys.stderr)
