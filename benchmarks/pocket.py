@@ -63,13 +63,14 @@ def write_recipe(
         pairs: file with the pairs.
         model: folder of the model.
         search: search settings beside those under which the tests search short texts.
-        generator: engine settings beside model, precision and device.
+        generator: engine settings beside model and precision.
         sections: whole sections.
     """
+    device = {"device": "cpu"} if generator.get("engine", "transformers") == "transformers" else {}
     recipe = {
         "name": path.stem,
         "sources": [{"kind": "pairs", "path": str(pairs), "license": "CC0-1.0"}],
-        "engines": {"generator": {"model": str(model), "dtype": "float32", "device": "cpu", **generator}},
+        "engines": {"generator": {"model": str(model), "dtype": "float32", **device, **generator}},
         # The pairs are made of few words, and all of them are wanted.
         "dedupe": {"near_duplicate_answers": False, "near_duplicate_queries": False, "max_answers_per_query": None},
         "search": {**_conftest().SHORT_SEARCH, **search},

@@ -36,6 +36,9 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 @click.option("--user", default="local", show_default=True, help="Name of the user, where the folder is new.")
 @click.option("--namespace", "namespaces", multiple=True, help="Organisation in whose name the user may publish too.")
 @click.option("--testing", is_flag=True, help="Also take faults and keep a log of requests: see tests/hub_server.")
+@click.option(
+    "--jobs", is_flag=True, help="Also run jobs, as processes on this machine, for whoever has the write token."
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output: one line when it listens.")
 def command(
     local: bool,
@@ -45,6 +48,7 @@ def command(
     user: str,
     namespaces: tuple[str, ...],
     testing: bool,
+    jobs: bool,
     as_json: bool,
 ) -> None:
     """Start a Hub on this machine; it answers until it is interrupted.
@@ -56,7 +60,7 @@ def command(
     from deepwriting.hub.local.server import LocalHub
 
     try:
-        hub = LocalHub(data, host=host, port=port, user=user, namespaces=namespaces, testing=testing)
+        hub = LocalHub(data, host=host, port=port, user=user, namespaces=namespaces, testing=testing, jobs=jobs)
     except BlockingIOError as error:
         raise click.UsageError(f"{error}; stop it, or choose another --data") from None
     except ValueError as error:

@@ -116,3 +116,5 @@ def _describe(recipe: Recipe, folder: Path, asked: dict[str, str | None], as_jso
     for job in (job for stage in stages for job in stage["jobs"]):
         if script := job.get("script"):
             click.echo(f"\n# {job['name']}\n{script}")
+        if request := job.get("request"):
+            click.echo(f"\n# {job['name']}\n{json.dumps(request, indent=2, ensure_ascii=False)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,8 @@ from deepwriting.hub.preflight.secrets import redacted
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
 #: Longest silence of the Hub before a request counts as lost (seconds).
 PATIENCE = 120.0
+#: Longest wait of our own before something is asked again (seconds).
+_LONGEST_OWN_WAIT = 60.0
 #: How long `hf_xet` tries one request again and again, unless somebody has set it.
 _XET_PATIENCE = "HF_XET_CLIENT_RETRY_MAX_DURATION"
 #: Answers after which the same request may work later; those that `huggingface_hub` takes for it too.
@@ -86,20 +89,42 @@ class _Redacting(logging.Filter):
 
 
 @contextmanager
-def patient_client(patience: float = PATIENCE) -> Iterator[None]:
+def patient_client(patience: float = PATIENCE, tries: int = 1) -> Iterator[None]:
     """Have `huggingface_hub` wait for an answer no longer than this, and keep secrets out of its warnings.
 
     For a process of ours: the client is the whole process's, and is put back to the default afterwards.
 
     Args:
         patience: longest silence of the Hub (seconds).
+        tries: times that a question (GET) is sent at most; what changes something is sent once.
     """
     import httpx2
     from huggingface_hub import set_client_factory
-    from huggingface_hub.utils._http import default_client_factory
+    from huggingface_hub.utils._http import default_client_factory, hf_request_event_hook
+
+    class AskingAgain(httpx2.HTTPTransport):
+        """Sends a question again while the failure may pass."""
+
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            for attempt in range(1, tries + 1):
+                last = attempt == tries or request.method != "GET"
+                try:
+                    response = super().handle_request(request)
+                    if last or response.status_code not in PASSING:
+                        return response
+                    response.close()
+                except httpx2.TransportError as error:
+                    if last or not is_passing(error):
+                        raise
+                time.sleep(min(FIRST_WAIT * 2.0 ** (attempt - 1), _LONGEST_OWN_WAIT))
+            raise AssertionError("unreachable")
 
     def made() -> httpx2.Client:
-        client = default_client_factory()
+        if tries == 1:
+            client = default_client_factory()
+        else:
+            hooks = {"request": [hf_request_event_hook]}
+            client = httpx2.Client(event_hooks=hooks, follow_redirects=True, transport=AskingAgain())
         client.timeout = httpx2.Timeout(patience)
         return client
 

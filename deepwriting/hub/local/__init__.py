@@ -14,6 +14,7 @@ It speaks the protocol of the Hugging Face Hub as far as datasets need it, so th
     cards.py         metadata of a README.md
     links.py         signed addresses of large files
     xet.py           large files that came in pieces through ``hf_xet``'s store
+    jobs.py          jobs, as processes on this machine
     faults.py        connections that are cut and requests that are refused on purpose, and the log of requests
     handler.py       HTTP: reading requests, sending responses
     server.py        listening

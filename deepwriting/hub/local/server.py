@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Importing these registers their routes.
-from deepwriting.hub.local import api_buckets, api_control, api_files, api_refs, api_repos, api_uploads, api_xet  # noqa: F401
+from deepwriting.hub.local import (  # noqa: F401
+    api_buckets,
+    api_control,
+    api_files,
+    api_jobs,
+    api_refs,
+    api_repos,
+    api_uploads,
+    api_xet,
+)
 from deepwriting.hub.local.handler import CutError, Handler
 from deepwriting.hub.local.store import Store
 
@@ -36,6 +45,7 @@ class LocalHub:
         user: name of the user, where the folder is new.
         namespaces: organisations in whose names the user may write too.
         testing: whether it can be told to fail, and keeps a log of requests.
+        jobs: whether it runs jobs, as processes on this machine.
 
     Raises:
         BlockingIOError: if another one serves the same folder.
@@ -56,11 +66,12 @@ class LocalHub:
         user: str = "local",
         namespaces: tuple[str, ...] = (),
         testing: bool = False,
+        jobs: bool = False,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(folder)
         try:
-            self.store = Store(folder, user, namespaces, testing=testing)
+            self.store = Store(folder, user, namespaces, testing=testing, jobs=jobs)
             self._server = HubServer((host, port), self.store)
         except BaseException:
             self._lock.release()
@@ -78,6 +89,8 @@ class LocalHub:
             self._server.serve_forever(_POLL)
         finally:
             self._server.server_close()
+            if self.store.jobs is not None:
+                self.store.jobs.close()
             self._lock.release()
 
     @contextmanager

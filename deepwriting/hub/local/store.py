@@ -6,6 +6,7 @@ DATA/
     models/…
     buckets/NAMESPACE/NAME/          files without history (buckets.py)
     xet/                             large files in pieces, shared by all repositories (xet.py)
+    jobs/                            what jobs print and leave (jobs.py)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from deepwriting.hub.local.buckets import Bucket
 from deepwriting.hub.local.faults import Faults
+from deepwriting.hub.local.jobs import Jobs
 from deepwriting.hub.local.links import Links
 from deepwriting.hub.local.messages import StatusError
 from deepwriting.hub.local.repository import Repository
@@ -59,9 +61,18 @@ class Store:
         user: the user's name, where the folder is new.
         namespaces: organisations in whose names the user may write too.
         testing: whether faults may be set and requests looked at.
+        jobs: whether jobs may be run, as processes on this machine.
     """
 
-    def __init__(self, folder: Path, user: str = "local", namespaces: tuple[str, ...] = (), *, testing: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        user: str = "local",
+        namespaces: tuple[str, ...] = (),
+        *,
+        testing: bool = False,
+        jobs: bool = False,
+    ):
         self.folder = folder
         self.tokens = Tokens(folder / "tokens.json", user)
         self.namespaces = namespaces
@@ -69,6 +80,7 @@ class Store:
         self.links = Links()
         self.faults = Faults()
         self.xet = XetStore(folder)
+        self.jobs = Jobs(folder / "jobs") if jobs else None
         self._lock = threading.RLock()
         self._open: dict[tuple[str, str], Repository] = {}
 
