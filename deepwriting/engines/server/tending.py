@@ -143,11 +143,12 @@ class Tender:
             self._trouble = f" ({error})"
             if self._read_at is None:
                 log.warning("%s cannot be read: %s", self.addresses, error)
+            self._read_at = now
         else:
-            self._trouble = ""
+            self._trouble, self._read_at = "", now
             self.pool.update(urls)
         finally:
-            self._reading, self._read_at = False, now
+            self._reading = False
 
     def _give_up_in_time(self) -> None:
         since = self.pool.out_since
