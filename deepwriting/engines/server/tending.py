@@ -85,6 +85,7 @@ class Tender:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # what they have opened is closed before the loop is
 
     def state(self) -> str:
         """Why no server is ready, in words."""
