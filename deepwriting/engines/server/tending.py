@@ -85,6 +85,7 @@ class Tender:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # what they have opened is closed before the loop is
 
     def state(self) -> str:
         """Why no server is ready, in words."""
@@ -143,11 +144,12 @@ class Tender:
             self._trouble = f" ({error})"
             if self._read_at is None:
                 log.warning("%s cannot be read: %s", self.addresses, error)
+            self._read_at = now
         else:
-            self._trouble = ""
+            self._trouble, self._read_at = "", now
             self.pool.update(urls)
         finally:
-            self._reading, self._read_at = False, now
+            self._reading = False
 
     def _give_up_in_time(self) -> None:
         since = self.pool.out_since
