@@ -236,7 +236,7 @@ class RemoteFolder:
 
     def _opened(self) -> tuple[Any, str]:
         """The file system, and where in it this folder is. fsspec keeps the instances, also across forks."""
-        from fsspec.core import url_to_fs
+        from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
         try:
             fs, root = url_to_fs(self.url, use_listings_cache=False)
@@ -247,7 +247,7 @@ class RemoteFolder:
         except ValueError as error:  # a protocol that nobody knows
             raise RemoteError(f"{self.url} is no place that fsspec knows: {error}") from error
         if protocol_of(self.url) == "hf":
-            from huggingface_hub.utils import disable_progress_bars
+            from huggingface_hub.utils.tqdm import disable_progress_bars
 
             disable_progress_bars()  # one for every step of a search
         return fs, root

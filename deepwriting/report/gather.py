@@ -79,8 +79,8 @@ def gather(run: RunFolder, *, workers: int | None = None, watch: Callable[[int, 
     configured = _configured(known["source"].record)
     last_pairs, last_rows = _last_finished(known, PAIR_STAGES), _last_finished(known, ROW_STAGES)
     parts = [part for name in known for part in _parts(known[name], name in (last_pairs or "source", last_rows))]
-    for folder in sorted({part.path.parent for part in parts}):
-        fetched(folder)
+    for rows in sorted({part.path.parent for part in parts}):
+        fetched(rows)
     tallies = read_parts(parts, frozenset(configured), workers=workers, watch=watch)
     flows = _flows(known, tallies, last_pairs, PAIR_STAGES) | _flows(known, tallies, last_rows, ROW_STAGES)
     left = tallies.get((last_pairs, "shards"), Tally()).rows if last_pairs else {}

@@ -97,9 +97,11 @@ def test_waits_for_a_store_that_comes_back(bucket: str) -> None:
         back: list[S3Server] = []
         thread = threading.Thread(target=lambda: (time.sleep(0.5), back.append(S3Server(port))))
         thread.start()
-        assert RemoteFolder(bucket, patience=60).list() == {}
-        thread.join()
-        back[0].stop()
+        try:
+            assert RemoteFolder(bucket, patience=60).list() == {}
+        finally:
+            thread.join()
+            back[0].stop()
         s3fs.S3FileSystem.clear_instance_cache()
     assert time.monotonic() - began > 0.5
 

@@ -147,7 +147,7 @@ def test_a_lost_machine_costs_no_more_than_the_steps_in_flight(
 
     monkeypatch.setenv("DEEPWRITING_COPIES", str(tmp_path / "new-machine"))
     monkeypatch.setattr("deepwriting.lease.SILENT_BEATS", 0)  # nobody waits in a test to see that it is gone
-    run_recipe(*made, run_folder(bucket))
+    run_recipe(*made, run_folder(bucket), until="search")
     new = run_folder(bucket)
     assert rows(RunFolder(new)) == rows(RunFolder(here))
     events = journal_events(new)
