@@ -162,7 +162,7 @@ def test_one_look_writes_metrics(here: Path, told: Any) -> None:
 
 
 def test_metrics_that_cannot_be_written_do_not_end_the_watching(here: Path, told: Any) -> None:
-    code, shown, complaints = told("watch", "short", "--json", "--prometheus", "x" * 240 + ".prom")
+    code, shown, complaints = told("watch", "short", "--json", "--prometheus", "x" * 250 + ".prom")
     assert (code, json.loads(shown)["condition"]) == (0, "stopped")
     assert complaints.endswith(".prom cannot be written: File name too long\n")
 
