@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -221,26 +222,26 @@ def _wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
 
 def test_a_run_whose_worker_and_node_die_ends_as_a_local_one(
     cluster: Any, tmp_path: Path, pocket_model: Path, own_pairs: Any, recipe_for: Any, write_lines: Any,
-    closing_engines: None, monkeypatch: pytest.MonkeyPatch,
+    closing_engines: None, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     from deepwriting.pipeline import run_recipe
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray sets it for a task of one processor
     pairs = write_lines(tmp_path / "pairs.jsonl", *own_pairs(10))
-    execution = {"tasks": 2, "workers": 2, "memory_gb": 0.1, "ray": {"address": cluster.address}}
     dedupe = {"near_duplicate_answers": False, "near_duplicate_queries": False, "max_answers_per_query": None}
-    search = {"max_steps": 3}
-    runs = []
-    for name in ("local", "ray"):
-        recipe, text = recipe_for(
-            pairs, pocket_model, search=search, dedupe=dedupe, execution=execution | {"executor": name}
-        )
-        runs.append(tmp_path / name)
-        if name == "local":
-            run_recipe(recipe, text, runs[-1], until="search")
+    execution = {"tasks": 2, "memory_gb": 0.1, "ray": {"address": cluster.address}}
+    both = {"search": {"max_steps": 3}, "dedupe": dedupe}
+    recipe, text = recipe_for(pairs, pocket_model, **both, execution=execution)
+    runs = [tmp_path / "local", tmp_path / "ray"]
+    run_recipe(recipe, text, runs[0], until="dedupe")
+    shutil.copytree(runs[0], runs[1])
+    run_recipe(recipe, text, runs[0], until="search")
+
+    recipe, text = recipe_for(pairs, pocket_model, **both, execution=execution | {"workers": 2, "executor": "ray"})
     killed = threading.Thread(target=_kill_worker_and_node, args=(cluster, runs[1]), daemon=True)
     killed.start()
+    capfd.readouterr()
     run_recipe(recipe, text, runs[1], until="search")
+    assert capfd.readouterr() == ("", "")
     killed.join(5)
     assert not killed.is_alive(), "the run ended before both had died"
 
