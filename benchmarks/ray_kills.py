@@ -212,7 +212,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder for the runs; it must not exist [a temporary one]")
     options = parser.parse_args()
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}  # Ray sets the second for tasks of one processor
     signal.signal(signal.SIGTERM, lambda *unused: sys.exit(143))  # so that the cluster does not outlive this script
     with tempfile.TemporaryDirectory() as scratch:
         root = options.keep or Path(scratch) / "kills"

@@ -92,8 +92,8 @@ class RayExecutor(TaskMixin, _LogsInPlace):
 
     def _merged_stats(self) -> PipelineStats:
         stats = PipelineStats()
-        for rank in range(self.world_size):
-            with self.logging_dir.open(f"stats/{rank:05d}.json", "rt") as file:
+        for name in sorted(self.logging_dir.list_files("stats", glob_pattern="*.json")):
+            with self.logging_dir.open(name, "rt") as file:
                 stats += PipelineStats.from_json(json.load(file))
         with self.logging_dir.open("stats.json", "wt") as file:
             stats.save_to_disk(file)

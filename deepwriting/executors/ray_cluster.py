@@ -75,6 +75,9 @@ def connect(address: str) -> None:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise ExecutorError(f"there is no Ray cluster at execution.ray.address {address!r}: {said[0]}") from error
+    else:
+        # Ray prints what it thinks of every death on stdout, which belongs to the command's own results.
+        ray._private.worker._worker_logs_enabled = False
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray's own one leaves with the signal's number as exit code

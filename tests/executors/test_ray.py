@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -220,35 +222,36 @@ def _wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
 
 def test_a_run_whose_worker_and_node_die_ends_as_a_local_one(
     cluster: Any, tmp_path: Path, pocket_model: Path, own_pairs: Any, recipe_for: Any, write_lines: Any,
-    closing_engines: None,
+    closing_engines: None, capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     from deepwriting.pipeline import run_recipe
 
-    pairs = write_lines(tmp_path / "pairs.jsonl", *own_pairs(16))
-    execution = {"tasks": 2, "workers": 2, "memory_gb": 0.1, "ray": {"address": cluster.address}}
+    pairs = write_lines(tmp_path / "pairs.jsonl", *own_pairs(10))
     dedupe = {"near_duplicate_answers": False, "near_duplicate_queries": False, "max_answers_per_query": None}
-    search = {"rollouts": 2, "max_steps": 4}
-    runs = []
-    for name in ("local", "ray"):
-        recipe, text = recipe_for(
-            pairs, pocket_model, search=search, dedupe=dedupe, execution=execution | {"executor": name}
-        )
-        runs.append(tmp_path / name)
-        if name == "local":
-            run_recipe(recipe, text, runs[-1], until="search")
+    execution = {"tasks": 2, "memory_gb": 0.1, "ray": {"address": cluster.address}}
+    both = {"search": {"max_steps": 3}, "dedupe": dedupe}
+    recipe, text = recipe_for(pairs, pocket_model, **both, execution=execution)
+    runs = [tmp_path / "local", tmp_path / "ray"]
+    run_recipe(recipe, text, runs[0], until="dedupe")
+    shutil.copytree(runs[0], runs[1])
+    run_recipe(recipe, text, runs[0], until="search")
+
+    recipe, text = recipe_for(pairs, pocket_model, **both, execution=execution | {"workers": 2, "executor": "ray"})
     killed = threading.Thread(target=_kill_worker_and_node, args=(cluster, runs[1]), daemon=True)
     killed.start()
+    capfd.readouterr()
     run_recipe(recipe, text, runs[1], until="search")
+    assert capfd.readouterr() == ("", "")
     killed.join(5)
     assert not killed.is_alive(), "the run ended before both had died"
 
     notes = [FileNote(task_note(runs[1] / "search", "", rank)).read() for rank in range(2)]
     assert all(note is not None and note["state"] == "finished" and note["executor"] == "ray" for note in notes)
     assert sum(note["attempt"] for note in notes if note is not None) >= 4
-    local, ray = ([_rows(run, rank) for rank in range(2)] for run in runs)
-    assert ray == local
-    local, ray = ([_journal(run, rank) for rank in range(2)] for run in runs)
-    assert ray == local
+    local, ray = ([_lines(gzip.decompress(file.read_bytes())) for file in _files(run, "shards")] for run in runs)
+    _compare(ray, local)
+    local, ray = ([_lines(file.read_bytes()) for file in _files(run, "journal")] for run in runs)
+    _compare(ray, local)
     cluster.add_node()
 
 
@@ -258,18 +261,32 @@ def _kill_worker_and_node(cluster: Any, run: Path) -> None:
     def events() -> int:
         return sum(file.read_bytes().count(b"\n") for file in journals.glob("*.jsonl"))
 
-    _wait_for(lambda: events() > 8)
+    _wait_for(lambda: events() > 4)
     os.kill(cluster.workers(0)[0], signal.SIGKILL)
     _wait_for(lambda: cluster.workers(1))
     cluster.kill_node(1)
 
 
-def _rows(run: Path, rank: int) -> bytes:
-    import gzip
+def _files(run: Path, folder: str) -> list[Path]:
+    files = sorted((run / "search" / folder).iterdir())
+    assert len(files) == 2
+    return files
 
-    return gzip.decompress((run / "search" / "shards" / f"{rank:05d}.jsonl.gz").read_bytes())
+
+def _lines(content: bytes) -> list[Any]:
+    return [json.loads(line) for line in content.splitlines()]
 
 
-def _journal(run: Path, rank: int) -> list[Any]:
-    lines = (run / "search" / "journal" / f"{rank:05d}.jsonl").read_bytes().splitlines()
-    return [json.loads(line) for line in lines]
+def _compare(found: Any, expected: Any) -> None:
+    """Everything is equal, but for the last digits of scores: a task that went on computes them in other pieces."""
+    assert type(found) is type(expected)
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            _compare(found[key], expected[key])
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            _compare(one, other)
+    else:
+        assert found == (pytest.approx(expected, abs=1e-5) if isinstance(expected, float) else expected)
