@@ -136,7 +136,7 @@ class Pocket:
         self.recipe = load_recipe(str(path))[0]
         self.pairs = _read_pairs(root / "pairs.jsonl")
         self.engine = TransformersEngine(str(model), device="cpu", dtype="float32")
-        self.root, self.lives = root, 0
+        self.root, self.lives, self.rounds = root, 0, 0
         self.sampling: list[tuple[float, ...]] = []
         self.scoring: list[tuple[float, ...]] = []
 
@@ -181,7 +181,8 @@ class Pocket:
                 group.create_task(one(number, pair))
 
     def measure(self) -> None:
-        """Measure passes of the idle engine once more."""
+        """Measure passes of the idle engine once more, over texts that it has not kept from before."""
+        self.rounds += 1
         self.sampling += self._sampling()
         self.scoring += self._scoring()
 
@@ -190,7 +191,7 @@ class Pocket:
         table = []
         for count in (1, 8, 32):
             for length in (40, 400):
-                prompts = [self._text(length, f"{count}:{length}:{index}") for index in range(count)]
+                prompts = [self._text(length, f"{self.rounds}:{count}:{length}:{index}") for index in range(count)]
                 seconds, passes = asyncio.run(self._sampled(prompts))
                 tokens = sum(self.engine.count_tokens(prompt) for prompt in prompts)
                 table.append((passes, passes * count, tokens, seconds))
@@ -223,7 +224,7 @@ class Pocket:
         table = []
         for count in (1, 4, 32):
             for length in (60, 240):
-                texts = [self._text(length, f"s{count}:{length}:{index}") for index in range(count)]
+                texts = [self._text(length, f"s{self.rounds}:{count}:{length}:{index}") for index in range(count)]
                 seconds = asyncio.run(self._scored(texts))
                 table.append((count, sum(self.engine.count_tokens(text) + 8 for text in texts), seconds))
         return table
