@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -38,8 +39,8 @@ from deepwriting.recipe import load_recipe
 
 #: The sizes that the tables compare.
 GPUS = (1, 8, 64)
-#: One scorer for so many generators: what ``placement`` finds best.
-GENERATORS_A_SCORER = 7
+#: One scorer for so many generators, or fewer: what ``placement`` finds best.
+GENERATORS_A_SCORER = 5
 #: Pairs of the pilots whose forecasts are compared: ``deepwriting plan``'s default, and one that fills a generator.
 PILOTS = (8, 64)
 #: A million pairs are chosen from this many times as many pairs.
@@ -88,7 +89,7 @@ class Study:
     def apart(self, gpus: int, scorers: int | None = None, **changes: Any) -> Cluster:
         """Generators and scorers on GPUs of their own, shared by all tasks."""
         if scorers is None:
-            scorers = max(1, round(gpus / (GENERATORS_A_SCORER + 1)))
+            scorers = math.ceil(gpus / (GENERATORS_A_SCORER + 1))
         generators = gpus - scorers
         cluster = Cluster(
             generators, scorers, workers=generators, tasks=generators, concurrency=self.search.concurrency
@@ -154,7 +155,7 @@ class Study:
                         "GPU-hours": outcome.seconds * gpus / HOUR, "rows/h": outcome.rows_per_hour,
                         "steady rows/h": outcome.steady_rows_per_hour,
                         "of linear": found[0]["GPU-hours"] / (outcome.seconds * gpus / HOUR) if found else 1.0,
-                        "generators busy": outcome.generator_busy, "scorers busy": outcome.scorer_busy,
+                        "generators with work": outcome.generator_busy, "scorers with work": outcome.scorer_busy,
                         "sequences": outcome.in_flight, "reused": outcome.reused / (outcome.reused + outcome.prompted),
                         "event loop": outcome.host_busy, "row min": _median(outcome.row_seconds) / 60,
                         "last 1 % min": outcome.tail_seconds / 60,
@@ -162,9 +163,9 @@ class Study:
                         "planned_hours": plans[PILOTS[0]] / gpus / HOUR if layout == "replicas" else None,
                     }
                 )  # fmt: skip
-        shares = dict.fromkeys(("of linear", "generators busy", "scorers busy", "reused", "event loop"), ".0%") | {
-            f"plan({size}) off": "+.0%" for size in PILOTS
-        }
+        shares = dict.fromkeys(
+            ("of linear", "generators with work", "scorers with work", "reused", "event loop"), ".0%"
+        ) | {f"plan({size}) off": "+.0%" for size in PILOTS}
         counts = {"hours": ".1f", "GPU-hours": ".0f", "rows/h": ",.0f", "steady rows/h": ",.0f", "sequences": ".0f"}
         minutes = {"row min": ".1f", "last 1 % min": ".0f", "planned_hours": ".1f"}
         print_table(found, shares | counts | minutes)
@@ -173,32 +174,34 @@ class Study:
     def placement(self) -> None:
         """How many of 8 and of 64 GPUs should score."""
         found = []
-        for gpus, counts, share in ((8, (1, 2, 3), 8), (64, (5, 8, 11, 16), 2)):
+        for gpus, counts, share in ((8, (1, 2, 3), 8), (64, (8, 11, 14, 18), 2)):
             rows = self.rows[: max(len(self.rows) // share, 1)]
             for scorers in counts:
                 outcome = self.run(self.apart(gpus, scorers), rows)
                 found.append(
                     {
                         "gpus": gpus, "generators": gpus - scorers, "scorers": scorers, "rows": len(rows),
-                        "steady rows/h": outcome.steady_rows_per_hour, "generators busy": outcome.generator_busy,
-                        "scorers busy": outcome.scorer_busy,
+                        "steady rows/h": outcome.steady_rows_per_hour, "generators with work": outcome.generator_busy,
+                        "scorers with work": outcome.scorer_busy,
                     }
                 )  # fmt: skip
-        print_table(found, {"steady rows/h": ",.0f", "generators busy": ".0%", "scorers busy": ".0%"})
+        print_table(found, {"steady rows/h": ",.0f", "generators with work": ".0%", "scorers with work": ".0%"})
         self.results["placement"] = found
 
     def in_flight(self) -> None:
-        """What one generator carries, by searches in flight: an H200, two GPUs of 80 GB, the whole on one of 141 GB."""
+        """What one generator carries, by searches in flight, on several kinds of GPUs."""
+        small = self.costs.but(gpu__memory_gb=85)
         kinds = {
-            "one GPU of 149 GB": (self.costs, 1),
-            "two GPUs of 80 GB": (self.costs.but(gpu__memory_gb=85), 2),
-            "one GPU of 80 GB": (self.costs.but(gpu__memory_gb=85), 1),
+            "one GPU of 149 GB": (self.costs, 1, 1),
+            "one GPU of 149 GB, scorer on it too": (self.costs, 1, 0),
+            "two GPUs of 80 GB": (small, 2, 1),
+            "one GPU of 80 GB": (small, 1, 1),
         }
         found, series = [], dict[str, list[dict[str, float]]]()
         rows = self.rows[: max(len(self.rows) // 20, 1)]
-        for kind, (costs, gpus_each) in kinds.items():
+        for kind, (costs, gpus_each, scorers) in kinds.items():
             for count in (4, 8, 16, 32, 64, 128, 256):
-                cluster = Cluster(1, 1, gpus_each=gpus_each, concurrency=count)
+                cluster = Cluster(1, scorers, gpus_each=gpus_each, concurrency=count)
                 outcome = self.run(cluster, rows, costs)
                 rate = outcome.steady_rows_per_hour / gpus_each
                 found.append(
@@ -228,6 +231,7 @@ class Study:
             "stragglers, each task its own servers": replace(self.replicas(GPUS[-1]), **slow),
             "no server preferred": replace(base, sticky=False),
             "remote journal": replace(base, journal_seconds=costs["remote.put_ms"] / 1000),
+            "one task drives all": replace(base, workers=1, tasks=1, concurrency=base.concurrency * base.workers),
             "each task its own servers": self.replicas(GPUS[-1]),
             "... four tasks a worker": replace(self.replicas(GPUS[-1]), tasks=4 * GPUS[-1]),
             "all at once": replace(base, **deaths, **slow, journal_seconds=costs["remote.put_ms"] / 1000),
@@ -252,11 +256,16 @@ class Study:
             {"hours": ".2f", "against": ".3f", "tokens lost": ".2%", "last 1 % min": ".0f", "journal s/step": ".3f"},
         )
         self.results["faults"] = found
-        drawn = ("nothing happens", "all at once", "each task its own servers", "... four tasks a worker")
-        self.results["ends"] = {name: ends[name] for name in drawn}
+        drawn = {
+            "nothing happens": "shared servers, nothing happens",
+            "all at once": "shared servers, all faults at once",
+            "each task its own servers": "each task its own servers",
+            "... four tasks a worker": "each task its own servers, four tasks a worker",
+        }
+        self.results["ends"] = {label: ends[name] for name, label in drawn.items()}
 
     def sensitivity(self) -> None:
-        """Eight GPUs, seven of which sample: what each uncertain figure would change."""
+        """Eight GPUs, six of which sample: what each uncertain figure would change."""
         count = max(len(self.rows) // 10, 1)
         cluster, ranges = self.apart(8), self.costs.ranges()
         usual = self.run(cluster, self.make(self.costs, count)).steady_rows_per_hour
@@ -274,15 +283,14 @@ class Study:
 
     def million(self) -> None:
         """What a million pairs would need, from the steady rate of 64 GPUs and the phases before the search."""
-        outcome = self.run(self.apart(GPUS[-1]))
-        pairs = 1_000_000
-        rate = outcome.steady_rows_per_hour / GPUS[-1]
+        steady = [row["steady rows/h"] for row in self.results["scaling"] if row["gpus"] == GPUS[-1]]
+        pairs, rate = 1_000_000, max(steady) / GPUS[-1]
         hours = pairs / rate
         found = [
-            {"weeks": weeks, "GPUs": hours / (weeks * 7 * 24)} for weeks in (1, 2, 4, 8)
+            {"weeks": weeks, "GPUs": math.ceil(hours / (weeks * 7 * 24))} for weeks in (1, 2, 4, 8)
         ]  # fmt: skip
         print(f"{rate:.1f} rows an hour and GPU: {hours:,.0f} GPU-hours for {pairs:,} pairs")
-        print_table(found, {"GPUs": ".0f"})
+        print_table(found)
         read = pairs * CHOSEN_FROM / self.costs["stages.kept_share"]
         rows = []
         for factor, what in ((1.0, "a million rows read"), (read / self.costs["stages.rows"][1], f"{read:,.0f} read")):

@@ -1,13 +1,15 @@
 """Is the simulation of ``cluster_simulation.py`` any good? Simulated time over measured time, printed as a ratio.
 
-    python benchmarks/cluster_simulation_check.py               # both checks, a few minutes on two cores
-    python benchmarks/cluster_simulation_check.py --only pocket --pairs 200 --concurrency 4 16 64
+    python benchmarks/cluster_simulation_check.py               # all of it, a few minutes on two cores
+    python benchmarks/cluster_simulation_check.py --only pocket --pairs 200 --concurrency 8 32
 
 ``pocket``: a real search of this machine with the one-layer model of the tests. What a pass costs is measured on the
-idle engine first (decoding, prompts, scoring, the event loop's part of a step); then pairs are searched with several
-numbers of searches in flight, every request is recorded, and the simulation is asked how long these requests take. The
-costs come from other work than the searches, so the ratio can be wrong. The same is asked of rows like those of a pilot
-of 8 pairs, which is all that ``deepwriting plan`` knows, and of its forecast.
+idle engine around the searches (decoding, prompts, scoring; the event loop's part of a step on a pilot of 8 pairs).
+Then pairs are searched with several numbers of searches in flight, every request is recorded, and the simulation is
+asked how long these requests take. The costs come from other work than the searches, so the ratio can be wrong. The
+same is asked of rows like those of the pilot, which is all that ``deepwriting plan`` knows, and of its forecast.
+
+``host``: what a step takes in a task's event loop, at the lengths of a large run.
 
 ``published``: the benchmark of a 32B model on one H100 by others (``PUBLISHED``). Prompt speed and memory are fitted to
 its case of 2,000 tokens; the other cases are predicted.
@@ -27,22 +29,27 @@ from typing import Any
 
 import numpy as np
 import simpy
-from common import print_table, sentences
+from common import planning, print_table, sentences
 from pocket import pocket_model, write_pairs, write_recipe
 from simulation.cluster import Cluster, Run
 from simulation.costs import Costs, GeneratorCosts, ScorerCosts, fit_passes
 from simulation.rows import Row, Step, pilot_rows
 from simulation.servers import Device, Generator, Job
 
-from deepwriting.engines.base import Engine
+import deepwriting.prompts
+from deepwriting.engines.alignment import Tokeniser
+from deepwriting.engines.base import Completion, Engine
+from deepwriting.engines.models import resolve_model
 from deepwriting.engines.transformers.engine import TransformersEngine
 from deepwriting.forecast import forecast
 from deepwriting.pilot import Pilot
 from deepwriting.recipe import load_recipe
+from deepwriting.reer.candidates import check_refinement, parse_refinement
 from deepwriting.reer.found import Skipped
 from deepwriting.reer.journal import Journal
 from deepwriting.reer.prompts import load_prompts
 from deepwriting.reer.search import LocalSearch
+from deepwriting.reer.segments import split_segments
 
 #: https://github.com/gpustack/gpustack/blob/main/docs/performance-lab/qwen3-32b/h100.md, vLLM 0.11.0 as it comes:
 #: requests, prompt tokens, sampled tokens (both of all requests), seconds.
@@ -129,7 +136,9 @@ class Pocket:
         self.recipe = load_recipe(str(path))[0]
         self.pairs = _read_pairs(root / "pairs.jsonl")
         self.engine = TransformersEngine(str(model), device="cpu", dtype="float32")
-        self.root, self.lives = root, 0
+        self.root, self.lives, self.rounds = root, 0, 0
+        self.sampling: list[tuple[float, ...]] = []
+        self.scoring: list[tuple[float, ...]] = []
 
     def search(self, pairs: Sequence[dict[str, str]], concurrency: int) -> Measured:
         """Search pairs for real."""
@@ -171,16 +180,26 @@ class Pocket:
             for number, pair in enumerate(pairs):
                 group.create_task(one(number, pair))
 
-    def generator_costs(self) -> GeneratorCosts:
-        """Passes of the idle engine: batches of several sizes behind prompts of two lengths, fitted."""
+    def measure(self) -> None:
+        """Measure passes of the idle engine once more, over texts that it has not kept from before."""
+        self.rounds += 1
+        self.sampling += self._sampling()
+        self.scoring += self._scoring()
+
+    def _sampling(self) -> list[tuple[float, ...]]:
+        """Passes, sequences, prompt tokens and seconds of batches of several sizes behind prompts of two lengths."""
         table = []
-        for count in (1, 4, 16, 32):
+        for count in (1, 8, 32):
             for length in (40, 400):
-                prompts = [self._text(length, f"{count}:{length}:{index}") for index in range(count)]
-                seconds, passes = min(asyncio.run(self._sampled(prompts)) for _ in range(3))
+                prompts = [self._text(length, f"{self.rounds}:{count}:{length}:{index}") for index in range(count)]
+                seconds, passes = asyncio.run(self._sampled(prompts))
                 tokens = sum(self.engine.count_tokens(prompt) for prompt in prompts)
                 table.append((passes, passes * count, tokens, seconds))
-        found = np.asarray(table)
+        return table
+
+    def generator_costs(self) -> GeneratorCosts:
+        """What explains the measured passes best."""
+        found = np.asarray(self.sampling)
         whole = found[:, :3] / found[:, 3:]
         step, sequence, prompt = np.linalg.lstsq(whole, np.ones(len(whole)), rcond=None)[0]
         return GeneratorCosts(
@@ -200,15 +219,19 @@ class Pocket:
         )  # fmt: skip
         return time.perf_counter() - began, max(one[0].tokens for one in found)
 
-    def scorer_costs(self) -> ScorerCosts:
-        """Passes of the idle engine over texts of several numbers and lengths, fitted."""
+    def _scoring(self) -> list[tuple[float, ...]]:
+        """Texts, tokens and seconds of passes over texts of several numbers and lengths."""
         table = []
-        for count in (1, 2, 8, 32):
+        for count in (1, 4, 32):
             for length in (60, 240):
-                texts = [self._text(length, f"s{count}:{length}:{index}") for index in range(count)]
-                seconds = min(asyncio.run(self._scored(texts)) for _ in range(3))
+                texts = [self._text(length, f"s{self.rounds}:{count}:{length}:{index}") for index in range(count)]
+                seconds = asyncio.run(self._scored(texts))
                 table.append((count, sum(self.engine.count_tokens(text) + 8 for text in texts), seconds))
-        return ScorerCosts(*fit_passes(table), window=4 * 512)
+        return table
+
+    def scorer_costs(self) -> ScorerCosts:
+        """What explains the measured passes best."""
+        return ScorerCosts(*fit_passes(self.scoring), window=4 * 512)
 
     async def _scored(self, texts: Sequence[str]) -> float:
         began = time.perf_counter()
@@ -235,39 +258,77 @@ def check_pocket(pairs: int, concurrencies: Sequence[int]) -> None:
     costs = Costs.read().but(generator__start_seconds=0, scorer__start_seconds=0)
     with tempfile.TemporaryDirectory() as scratch:
         pocket = Pocket(Path(scratch), pairs + 16)
-        pocket.search(pocket.pairs[pairs:], 4)  # warms up
-        generator, scorer = pocket.generator_costs(), pocket.scorer_costs()
+        pocket.search(pocket.pairs[pairs : pairs + 4], 4)  # warms up
         pilot = pocket.search(pocket.pairs[pairs : pairs + 8], 8)
-        host = pilot.host_seconds / pilot.steps
-        print(
-            f"a pass {generator.step * 1e3:.2f} ms + {generator.per_sequence * 1e3:.3f} a sequence, prompts "
-            f"{generator.prompt_rate:,.0f} tokens/s; scoring {scorer.call * 1e3:.2f} ms + {scorer.text * 1e3:.3f} a "
-            f"text + {scorer.rate:,.0f} tokens/s; event loop {host * 1e3:.2f} ms a step"
-        )
-        costs = costs.but(host__step_ms=host * 1e3)
         measured_pilot = Pilot(
             {str(row.number): row.measured(pilot.shares[row.number]) for row in pilot.rows}, concurrency=8
         )
         planned = forecast(measured_pilot, pairs=pairs, rollouts=1).seconds.value
-        found = []
+        costs = costs.but(host__step_ms=pilot.host_seconds / pilot.steps * 1e3)
+        like = pilot_rows(measured_pilot, pairs, 1, candidates=pocket.recipe.search.candidates)
+        # Neighbours on the machine come and go: the costs are measured before, between and after the searches.
+        pocket.measure()
+        real = {}
         for concurrency in concurrencies:
-            real = pocket.search(pocket.pairs[:pairs], concurrency)
+            real[concurrency] = pocket.search(pocket.pairs[:pairs], concurrency)
+            pocket.measure()
+        generator, scorer = pocket.generator_costs(), pocket.scorer_costs()
+        print(
+            f"a pass {generator.step * 1e3:.2f} ms + {generator.per_sequence * 1e3:.3f} a sequence, prompts "
+            f"{generator.prompt_rate:,.0f} tokens/s; scoring {scorer.call * 1e3:.2f} ms + {scorer.text * 1e3:.3f} a "
+            f"text + {scorer.rate:,.0f} tokens/s; event loop {costs['host.step_ms']:.2f} ms a step"
+        )
+        found = []
+        for concurrency, searched in real.items():
             cluster = Cluster(concurrency=concurrency)
-            like = pilot_rows(measured_pilot, pairs, 1, candidates=pocket.recipe.search.candidates)
             replayed, guessed = (
-                Run(cluster, costs, rows, generator=generator, scorer=scorer).go().seconds for rows in (real.rows, like)
+                Run(cluster, costs, rows, generator=generator, scorer=scorer).go().seconds
+                for rows in (searched.rows, like)
             )
             found.append(
                 {
-                    "in flight": concurrency, "rows": pairs, "requests": real.steps, "measured s": real.seconds,
-                    "simulated s": replayed, "ratio": replayed / real.seconds, "from a pilot of 8": guessed,
-                    "ratio ": guessed / real.seconds, "deepwriting plan": planned,
-                    "ratio  ": planned / real.seconds,
+                    "in flight": concurrency, "rows": pairs, "requests": searched.steps,
+                    "measured s": searched.seconds, "simulated s": replayed, "ratio": replayed / searched.seconds,
+                    "from a pilot of 8": guessed, "ratio ": guessed / searched.seconds, "deepwriting plan": planned,
+                    "ratio  ": planned / searched.seconds,
                 }
             )  # fmt: skip
         pocket.engine.close()
     seconds = dict.fromkeys(("measured s", "simulated s", "from a pilot of 8", "deepwriting plan"), ".1f")
     print_table(found, seconds | {"ratio" + " " * n: ".2f" for n in range(3)})
+
+
+def check_host() -> None:
+    """What a step takes in a task's event loop at the lengths of the costs: prompts, guards, tokens, journal.
+
+    The answer is made of the same sentences as the thinking, which is the worst that the search for copies meets.
+    """
+    costs, settings = Costs.read(), load_recipe("deepwriting-20k")[0].search
+    texts = Tokeniser.load(resolve_model("smollm2-135m"))
+    count = texts.count
+    answer = planning("en", round(costs["lengths.answer"]), count, "answer")
+    thinking = split_segments(planning("en", round(costs["lengths.thinking"]), count, "thinking"), 100)
+    index = len(thinking.segments) // 2
+    segment = thinking.segments[index]
+    template = (Path(deepwriting.prompts.__file__).parent / "default" / "en" / "refine.txt").read_text(encoding="utf-8")
+    written = planning("en", round(costs["lengths.candidate"]), count, "candidate").replace("\n\n", " ")
+    completion = Completion(f"{written}</analyze>\n<refine>\n{segment} {written[:200]}.\n", 350, "stop")
+    seconds = []
+    with tempfile.TemporaryDirectory() as scratch, Journal(Path(scratch) / "journal.jsonl", "check") as journal:
+        for step in range(20):
+            began = time.thread_time()
+            texts.encode(template + answer + thinking.text + segment)
+            count(template + answer + thinking.text + segment)
+            count(segment)
+            proposals = [parse_refinement("<analyze>", completion, settings.unclosed) for _ in range(2)]
+            for proposal in proposals:
+                whole = thinking.replaced(index, proposal.text).text
+                others = (*thinking.segments[:index], *thinking.segments[index + 1 :])
+                check_refinement(proposal.text, whole, segment, others, answer, settings)
+                texts.encode(template + whole + answer)
+            journal.write("step", "row", step=step, segment=segment, candidates=[vars(one) for one in proposals])
+            seconds.append(time.thread_time() - began)
+    print(f"event loop: {sorted(seconds)[len(seconds) // 2] * 1e3:.1f} ms a step, {len(answer)} characters of answer")
 
 
 def check_published() -> None:
@@ -307,12 +368,16 @@ def burst(name: str, costs: GeneratorCosts) -> float:
 def main() -> None:
     """Check and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=("published", "pocket"), default=["published", "pocket"])
-    parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--concurrency", type=int, nargs="+", default=[4, 16, 64])
+    parser.add_argument(
+        "--only", nargs="+", choices=("published", "host", "pocket"), default=["published", "host", "pocket"]
+    )
+    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[8, 32])
     options = parser.parse_args()
     if "published" in options.only:
         check_published()
+    if "host" in options.only:
+        check_host()
     if "pocket" in options.only:
         check_pocket(options.pairs, options.concurrency)
 

@@ -199,3 +199,12 @@ def test_a_phase_of_one_task_does_not_gain_from_workers(sim: Any) -> None:
     assert verdicts.at(1.0, 64) == verdicts.at(1.0, 2)
     assert signatures.at(1.0, 64) == pytest.approx(signatures.at(1.0, 2) / 32)
     assert verdicts.at(10.0, 2) > 10 * verdicts.at(1.0, 2)
+
+
+def test_the_page_shows_the_figures_as_they_are(sim: Any) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    lines = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, figure in sim.Costs.read().figures.items():
+        assert figure.origin in lines[name], name
+        if isinstance(figure.value, (int, float)):
+            assert f" {figure.value:,g} {figure.unit} " in lines[name], name

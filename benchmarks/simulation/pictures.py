@@ -48,7 +48,7 @@ def scaling(axes: Any, found: Sequence[Mapping[str, Any]], layouts: Mapping[str,
 
 def load(axes: Any, series: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     """Rows an hour and GPU by searches in flight, one line a kind of server."""
-    for (label, points), colour in zip(series.items(), (BLUE, ORANGE, GREEN), strict=False):
+    for (label, points), colour in zip(series.items(), (BLUE, PINK, ORANGE, GREEN), strict=False):
         axes.plot([p["in_flight"] for p in points], [p["rate"] for p in points], color=colour, marker="o",
                   markersize=4.5, markeredgecolor=PAPER, linewidth=1.8, label=label)  # fmt: skip
     counts = sorted({p["in_flight"] for points in series.values() for p in points})
@@ -64,8 +64,9 @@ def load(axes: Any, series: Mapping[str, Sequence[Mapping[str, float]]]) -> None
 def finish(axes: Any, series: Mapping[str, Sequence[float]]) -> None:
     """Rows that are not through yet by time, for several ways: the tails."""
     for (label, ends), colour in zip(series.items(), (BLUE, ORANGE, GREEN, PINK), strict=False):
-        left = [len(ends) - index for index in range(len(ends))]
-        axes.step([end / 3600 for end in ends], left, where="post", color=colour, linewidth=1.6, label=label)
+        # Every row of the last ones, ever fewer of those before: the axis is logarithmic.
+        left = sorted({max(round(len(ends) * 0.97**power), 1) for power in range(400)}, reverse=True)
+        axes.step([ends[-count] / 3600 for count in left], left, where="post", color=colour, linewidth=1.6, label=label)
     axes.set(yscale="log", xlabel="hours", ylabel="rows not through yet")
     plain_numbers(axes.yaxis)
     axes.grid(True)

@@ -108,7 +108,7 @@ def _row(number: int, costs: Costs, search: SearchSection, rng: np.random.Genera
         common=header,
     )  # fmt: skip
     segments = max(2, round(thinking / costs["lengths.segment"]))
-    length, steps = thinking, [first]
+    length, settled, steps = thinking, 0.0, [first]
     for index in range(min(search.max_steps, segments * search.passes)):
         at = index % segments
         before, segment = length * at / segments, length / segments
@@ -118,10 +118,12 @@ def _row(number: int, costs: Costs, search: SearchSection, rng: np.random.Genera
         tails = sum(length - before - segment + new + answer for new in kept)
         # The prompt that came before held the same request and answer, and the thinking up to where it was edited.
         shared = refine + query + answer + length * max(at - 1, 0) / segments if index else refine
+        # The scorer keeps the request and the segments before the edit from step to step.
+        new, settled = max(before - settled, 0.0) * bool(texts), before if texts else settled
         steps.append(
             Step(
                 refine + query + answer + length + segment, outputs, texts,
-                (base + before) * bool(texts) + tails, (base + before) * texts + tails, shared, refine,
+                new + tails, (base + before) * texts + tails, shared, refine,
             )
         )  # fmt: skip
         if kept and rng.random() < costs["lengths.accepted_share"]:
