@@ -352,6 +352,9 @@ def trials_on(
             outcomes.append(outcome)
         return outcomes, trials.undisturbed
     finally:
+        for driver in Driver.started:
+            if not driver.over:
+                driver.kill()
         ground.stop()
         show(outcomes)
 

@@ -40,6 +40,9 @@ class Driver:
         log: what it prints is added to this file.
     """
 
+    #: All that were started, so that none outlives the script.
+    started: ClassVar[list[Driver]] = []
+
     def __init__(self, command: list[str], environment: dict[str, str], log: Path):
         self.began, self.log = time.monotonic(), log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +52,7 @@ class Driver:
                 command, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
+        self.started.append(self)
 
     @property
     def over(self) -> bool:
