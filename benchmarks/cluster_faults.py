@@ -88,7 +88,7 @@ class Trials:
         root, options = self.ground.root, self.options
         search = {"max_steps": options.steps, "concurrency": options.concurrency}
         engine: dict[str, Any] = {"engine": "server", "model": str(self.servers.model), "dtype": "float32",
-                                  "scoring": "sglang", **endpoints(self.servers.urls)}  # fmt: skip
+                                  "scoring": "sglang", **self.servers.setting}  # fmt: skip
         return write_recipe(
             root / ("skewed.yaml" if skew else "faults.yaml"), write_pairs(root / "pairs.jsonl", options.pairs),
             self.servers.model, search=search, generator=engine, execution=self.ground.execution(skew=skew),
@@ -324,11 +324,6 @@ class Trials:
         kept = self.servers.folder.parent / "kept" / self.ground.name / place.rpartition("/")[2]
         shutil.copytree(self.ground.read(place), kept, ignore=shutil.ignore_patterns("*.lock"))
         return kept
-
-
-def endpoints(urls: list[str]) -> dict[str, Any]:
-    """The setting for one server, or for several that share the work."""
-    return {"url": urls[0]} if len(urls) == 1 else {"urls": urls}
 
 
 def trials_on(
