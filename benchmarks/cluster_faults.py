@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any
 
 from fault_clusters import GROUNDS
-from fault_grounds import FAKETIME, Driver, Ground, skewed
+from fault_grounds import Driver, Ground, skewed, wrong_clock
 from fault_outcome import Outcome, fill, heard, mounted, show
 from fault_server import Servers, repeated_steps
 from pocket import pocket_model, write_pairs, write_recipe
@@ -88,7 +88,7 @@ class Trials:
         root, options = self.ground.root, self.options
         search = {"max_steps": options.steps, "concurrency": options.concurrency}
         engine: dict[str, Any] = {"engine": "server", "model": str(self.servers.model), "dtype": "float32",
-                                  "scoring": "sglang", **endpoints(self.servers.urls)}  # fmt: skip
+                                  "scoring": "sglang", **self.servers.setting}  # fmt: skip
         return write_recipe(
             root / ("skewed.yaml" if skew else "faults.yaml"), write_pairs(root / "pairs.jsonl", options.pairs),
             self.servers.model, search=search, generator=engine, execution=self.ground.execution(skew=skew),
@@ -189,8 +189,8 @@ class Trials:
     def clocks(self) -> Outcome:
         """Let machines disagree about the time."""
         outcome, place = Outcome(self.ground.name, "clocks", times=1), self.ground.place("clocks")
-        if not FAKETIME.exists():
-            outcome.said.append("left out: apt-get install faketime")
+        if wrong_clock() is None:
+            outcome.said.append("left out: no C compiler on this machine")
             return outcome
         recipe = self.recipe(skew=True)
         self.ground.skew(True)
@@ -326,11 +326,6 @@ class Trials:
         return kept
 
 
-def endpoints(urls: list[str]) -> dict[str, Any]:
-    """The setting for one server, or for several that share the work."""
-    return {"url": urls[0]} if len(urls) == 1 else {"urls": urls}
-
-
 def trials_on(
     name: str, root: Path, servers: Servers, options: argparse.Namespace, reference: Path | None
 ) -> tuple[list[Outcome], Path]:
@@ -352,6 +347,9 @@ def trials_on(
             outcomes.append(outcome)
         return outcomes, trials.undisturbed
     finally:
+        for driver in Driver.started:
+            if not driver.over:
+                driver.kill()
         ground.stop()
         show(outcomes)
 

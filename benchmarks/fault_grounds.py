@@ -6,29 +6,40 @@ run. All of them are real: processes with their own daemons, killed with SIGKILL
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-#: Library of Debian's package faketime: a process that loads it sees another clock.
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+#: Source of the library that shows a process another clock.
+_CLOCK = Path(__file__).with_name("wrong_clock.c")
+
+
+@functools.cache
+def wrong_clock() -> Path | None:
+    """The library, compiled; ``None`` on a machine without a C compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return None
+    library = Path(tempfile.mkdtemp(prefix="wrong-clock-")) / "wrong_clock.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(_CLOCK)], check=True)
+    atexit.register(shutil.rmtree, library.parent, ignore_errors=True)
+    return library
 
 
 def skewed(hours: int) -> dict[str, str]:
     """Environment of a process whose clock is wrong by some hours; its files get right times, as on a file server."""
-    return {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME": f"{hours:+d}h",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "NO_FAKE_STAT": "1",
-    }
+    return {"LD_PRELOAD": str(wrong_clock()), "WRONG_CLOCK": str(hours * 3600)}
 
 
 class Driver:
@@ -40,6 +51,9 @@ class Driver:
         log: what it prints is added to this file.
     """
 
+    #: All that were started, so that none outlives the script.
+    started: ClassVar[list[Driver]] = []
+
     def __init__(self, command: list[str], environment: dict[str, str], log: Path):
         self.began, self.log = time.monotonic(), log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +63,7 @@ class Driver:
                 command, env=os.environ | environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
+        self.started.append(self)
 
     @property
     def over(self) -> bool:

@@ -67,6 +67,11 @@ class Servers:
         """Where they are."""
         return [f"http://127.0.0.1:{port}/v1" for port in self.ports]
 
+    @property
+    def setting(self) -> dict[str, Any]:
+        """How a recipe's engine names them: one server, or several that share the work."""
+        return {"url": self.urls[0]} if len(self.urls) == 1 else {"urls": self.urls}
+
     def start(self) -> None:
         """Start those that do not run, and wait until all answer."""
         for number in range(len(self.ports)):

@@ -108,7 +108,7 @@ class JobsExecutor(TaskMixin, _LocalLogs, JobsPipelineExecutor):
         from huggingface_hub import run_job
 
         job = run_job(**self.request(array_index, pik_path, token))
-        log.info("array index %d is job %s (%s)", array_index, job.id, job.url)
+        log.debug("array index %d is job %s (%s)", array_index, job.id, job.url)
         return str(job.id)
 
 
