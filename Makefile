@@ -7,7 +7,7 @@ VLLM_VENV ?= .venv-vllm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install quickstart test test-vllm lint types check docs clean
+.PHONY: help install quickstart test test-clusters test-vllm lint types check docs clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,11 @@ quickstart: install  ## run the whole pipeline on the bundled samples with a sma
 TEST_PROCESSES ?= 2
 test: install  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+
+# Real clusters on this machine: Ray of two nodes (200 MB, installed here), Slurm where Debian's slurm-wlm and munge are.
+test-clusters: install  ## run the tests on real Ray and Slurm clusters of this machine
+	$(PIP) install --quiet --constraint constraints.txt 'ray>=2.50'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/executors tests/remote
 
 # vLLM's build for CPUs (3.7 GB) in an environment of its own: it brings its own pins. Its companions for images and
 # sound do not match this torch and would break the import.

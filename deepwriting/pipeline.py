@@ -132,7 +132,8 @@ def submit_recipe(
         submitted = tasks.submit(jobs)
         lease.release(state="submitted", **submitted)
     ids = submitted["jobs"]
-    return [tasks.describe(job) | {"id": id_} for job, id_ in zip(jobs, ids, strict=True)]
+    # A phase that had finished has no job.
+    return [tasks.describe(job) | {"id": id_} for job, id_ in zip(jobs, ids, strict=True) if id_]
 
 
 def describe_run(

@@ -250,7 +250,7 @@ class RunFolder:
             held = holder(self.path)
             if held is not None and held.jobs:
                 raise RunLockedError(
-                    f"jobs of {self.shown} are queued or running on {held.executor}: {', '.join(held.jobs)}"
+                    f"jobs of {self.shown} are queued or running on {held.executor}: {', '.join(filter(None, held.jobs))}"
                 )
             lease = Lease(
                 note_at(self.path / NOTE), {"executor": executor}, lost=functools.partial(os._exit, TAKEN_OVER)

@@ -89,6 +89,7 @@ def _submit(recipe: Recipe, text: str, folder: Path, asked: dict[str, str | None
     from deepwriting.cli.console import out
     from deepwriting.cli.tables import jobs_table
     from deepwriting.pipeline import submit_recipe
+    from deepwriting.remote.places import shown
 
     jobs = submit_recipe(recipe, text, folder, **asked)
     if not jobs:
@@ -98,9 +99,9 @@ def _submit(recipe: Recipe, text: str, folder: Path, asked: dict[str, str | None
     if wait:
         from deepwriting.cli.watch import watch_run
 
-        watch_run(str(folder))
+        watch_run(shown(folder))
     else:
-        click.echo(f"{len(jobs)} jobs are in the queue. Watch them: deepwriting watch {folder}")
+        click.echo(f"{len(jobs)} jobs are in the queue. Watch them: deepwriting watch {shown(folder)}")
 
 
 def _describe(recipe: Recipe, folder: Path, asked: dict[str, str | None], as_json: bool) -> None:
