@@ -249,9 +249,8 @@ class RunFolder:
         try:
             held = holder(self.path)
             if held is not None and held.jobs:
-                raise RunLockedError(
-                    f"jobs of {self.shown} are queued or running on {held.executor}: {', '.join(filter(None, held.jobs))}"
-                )
+                jobs = ", ".join(filter(None, held.jobs))
+                raise RunLockedError(f"jobs of {self.shown} are queued or running on {held.executor}: {jobs}")
             lease = Lease(
                 note_at(self.path / NOTE), {"executor": executor}, lost=functools.partial(os._exit, TAKEN_OVER)
             )
