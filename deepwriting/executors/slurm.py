@@ -129,7 +129,7 @@ class SlurmExecutor(TaskMixin, SlurmPipelineExecutor):
         Raises:
             ExecutorError: if Slurm does not take them; then none of them is left.
         """
-        import dill  # type: ignore[import-untyped]
+        import dill
 
         ranks = self.get_incomplete_ranks()
         if not ranks:

@@ -236,7 +236,7 @@ class RemoteFolder:
 
     def _opened(self) -> tuple[Any, str]:
         """The file system, and where in it this folder is. fsspec keeps the instances, also across forks."""
-        from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+        from fsspec.core import url_to_fs
 
         try:
             fs, root = url_to_fs(self.url, use_listings_cache=False)

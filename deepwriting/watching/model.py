@@ -129,7 +129,10 @@ class StageView:
             "rows_per_second": self.rows_per_second,
             "seconds_left": self.seconds_left,
             "phase": self.phase.name if self.phase else None,
-            "phases": [{"name": phase.name, "tasks": {**phase.tasks}} for phase in self.phases],
+            "phases": [
+                {"name": phase.name, "tasks": {str(state): number for state, number in phase.tasks.items()}}
+                for phase in self.phases
+            ],
             "running": [asdict(task) | {"seconds_left": task.seconds_left} for task in self.running],
             "troubles": [asdict(task) for task in self.troubles],
         }
