@@ -121,7 +121,18 @@ class RayCluster:
         """Kill everything and remove the folder."""
         for number in reversed(range(len(self.nodes))):
             self.kill_node(number)
+        for pid in self._orphans():
+            _signal(pid, signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _orphans(self) -> list[int]:
+        """Helpers of a node that ended by itself, as it does without a head: they have lost their parent."""
+        mark, found = f"RAY_TMPDIR={self.folder}".encode(), []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):  # somebody else's, or it has just ended
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return [pid for pid in found if pid != os.getpid()]
 
     def __enter__(self) -> RayCluster:
         return self
