@@ -88,6 +88,10 @@ class PhaseView:
         """Whether all its tasks are."""
         return self.tasks["done"] == self.total
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"name": self.name, "tasks": {str(state): count for state, count in self.tasks.items()}}
+
 
 @dataclass(frozen=True)
 class StageView:
@@ -129,10 +133,7 @@ class StageView:
             "rows_per_second": self.rows_per_second,
             "seconds_left": self.seconds_left,
             "phase": self.phase.name if self.phase else None,
-            "phases": [
-                {"name": phase.name, "tasks": {str(state): number for state, number in phase.tasks.items()}}
-                for phase in self.phases
-            ],
+            "phases": [phase.as_dict() for phase in self.phases],
             "running": [asdict(task) | {"seconds_left": task.seconds_left} for task in self.running],
             "troubles": [asdict(task) for task in self.troubles],
         }
