@@ -30,7 +30,8 @@ from deepwriting.executors.base import PhaseJob, Runner
 from deepwriting.executors.ray_cluster import Needs, check_nodes, connect
 from deepwriting.executors.ray_crew import Crew, Report, variables
 from deepwriting.executors.task import TaskMixin, silence
-from deepwriting.lease import FileNote
+from deepwriting.remote.notes import note_at
+from deepwriting.remote.working import refresh
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,8 @@ class RayExecutor(TaskMixin, _LogsInPlace):
             failed = _Shift(self, crew, ranks).work()
         if failed:
             raise TasksFailedError(_failures(failed, self.tasks))
+        if self.place is not None:
+            refresh(Path(self.place.run))
         return self._merged_stats()
 
     def _merged_stats(self) -> PipelineStats:
@@ -153,7 +156,7 @@ class _Shift:
         """Say in the task's note that its worker is dead: the next one need not watch whether its beat still moves."""
         if self.executor.place is None or report.worker is None:
             return
-        note = FileNote(self.executor.place.note(report.rank))
+        note = note_at(self.executor.place.note(report.rank))
         values = note.read()
         if values is None or values.get("state") != "running":
             return

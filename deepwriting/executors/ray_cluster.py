@@ -15,6 +15,7 @@ from typing import Any
 
 import deepwriting
 from deepwriting.errors import ExecutorError
+from deepwriting.remote.places import url_of
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +116,12 @@ def check_nodes(run: Path, needs: Mapping[str, Needs]) -> None:
                 f"a task of stage {stage!r} needs {need}, more than any node of the Ray cluster has; the largest is "
                 f"{largest}"
             )
+    remote = url_of(run) is not None  # then each node makes a copy of its own
     run.mkdir(parents=True, exist_ok=True)
     proof = run / f".seen-{secrets.token_hex(8)}"
     proof.touch()
     try:
-        answers = _ask(nodes, proof)
+        answers = _ask(nodes, proof, shared=not remote)
     finally:
         proof.unlink()
     wrong = [f"{node.address} {fault}" for node, fault in answers.items() if fault is not None]
@@ -128,7 +130,7 @@ def check_nodes(run: Path, needs: Mapping[str, Needs]) -> None:
         raise ExecutorError(f"node {wrong[0]}{more}")
 
 
-def _ask(nodes: list[Node], proof: Path) -> dict[Node, str | None]:
+def _ask(nodes: list[Node], proof: Path, *, shared: bool) -> dict[Node, str | None]:
     """What is wrong with each node that answers; ``None`` if nothing is."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -147,20 +149,20 @@ def _ask(nodes: list[Node], proof: Path) -> dict[Node, str | None]:
     found = {}
     for call in done:
         try:
-            found[calls[call]] = _fault(ray.get(call), proof)
+            found[calls[call]] = _fault(ray.get(call), proof, shared=shared)
         except ray.exceptions.RayError as error:  # it has died meanwhile: Ray will place nothing there
             log.warning("node %s of the Ray cluster: %s", calls[call].address, str(error).splitlines()[0])
     return found
 
 
-def _fault(answer: dict[str, Any], proof: Path) -> str | None:
+def _fault(answer: dict[str, Any], proof: Path, *, shared: bool) -> str | None:
     if answer["error"] is not None:
         return f"cannot import deepwriting with its Python {answer['python']}: {answer['error']}"
     if answer["version"] != deepwriting.__version__:
         return f"has deepwriting {answer['version']}; this machine has {deepwriting.__version__}"
     if answer["python"] != platform.python_version():
         log.warning("a node has Python %s, this machine %s", answer["python"], platform.python_version())
-    return None if answer["seen"] else f"does not see the run's folder {proof.parent}"
+    return None if answer["seen"] or not shared else f"does not see the run's folder {proof.parent}"
 
 
 def _looker() -> Any:
