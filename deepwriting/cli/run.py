@@ -108,12 +108,17 @@ def _describe(recipe: Recipe, folder: Path, asked: dict[str, str | None], as_jso
     from deepwriting.cli.console import out
     from deepwriting.cli.tables import planned_table
     from deepwriting.pipeline import describe_run
+    from deepwriting.remote.places import shown
 
     stages = describe_run(recipe, folder, **asked)
     if as_json:
         click.echo(json.dumps(stages, indent=2, ensure_ascii=False))
         return
-    out().print(planned_table(stages, folder), crop=False)
+    if all(stage["action"] == "skip" for stage in stages):
+        click.echo(f"{shown(folder)}: every stage has finished; there is nothing to do")
+        return
+    click.echo(f"{shown(folder)}, if it were run (nothing is):\n")
+    out().print(planned_table(stages), crop=False)
     for job in (job for stage in stages for job in stage["jobs"]):
         if script := job.get("script"):
             click.echo(f"\n# {job['name']}\n{script}")

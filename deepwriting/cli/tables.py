@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -78,10 +77,10 @@ def jobs_table(jobs: Sequence[Mapping[str, Any]], title: str | None = None) -> T
     return table
 
 
-def planned_table(stages: Sequence[Mapping[str, Any]], folder: Path) -> Table:
+def planned_table(stages: Sequence[Mapping[str, Any]]) -> Table:
     """What a run would do: every stage with its jobs, and those that have finished."""
     jobs = [job for stage in stages for job in stage["jobs"]]
-    table = jobs_table(jobs, title=f"{folder}: nothing is run")
+    table = jobs_table(jobs)
     finished = [stage["stage"] for stage in stages if stage["action"] == "skip"]
     goes_on = [stage["stage"] for stage in stages if stage["action"] == "continue"]
     notes = [f"finished: {', '.join(finished)}"] if finished else []

@@ -44,6 +44,8 @@ ATOMIC_CREATION = frozenset(("s3", "s3a", "gs", "gcs"))
 _OWN_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 #: Packages whose own errors speak of the connection.
 _TRANSPORTS = frozenset(("aiohttp", "aiobotocore", "botocore", "httpx", "httpx2", "httpcore2", "requests", "urllib3"))
+#: What no waiting cures, although it comes from such a package: keys that are not there.
+_NO_KEYS = frozenset(("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError"))
 #: How `hf_xet` tells that a request was refused, in an error about the network.
 _REFUSED = re.compile(r"HTTP status client error \(4(?!08|29)\d\d ")
 #: What an fsspec file system says about an object's content, the surest first.
@@ -263,7 +265,8 @@ class RemoteFolder:
                 raise RemoteError(f"{self._shown(path)}: there is no such bucket") from None
             except Exception as error:
                 if not _passing(error):
-                    if isinstance(error, (OSError, NotImplementedError)) and not _is_local(error):
+                    from_store = isinstance(error, (OSError, NotImplementedError)) or _without_keys(error)
+                    if from_store and not _is_local(error):
                         raise RemoteError(f"cannot {what} {self._shown(path)}: {_message(error)}") from error
                     raise
                 spent = time.monotonic() - began
@@ -309,11 +312,15 @@ def _passing(error: BaseException) -> bool:
         return False
     if (status := status_of(error)) is not None:
         return status in PASSING
-    if _REFUSED.search(str(error)):
+    if _REFUSED.search(str(error)) or _without_keys(error):
         return False
     if isinstance(error, OSError):
         return not _is_local(error)
     return type(error).__module__.partition(".")[0] in _TRANSPORTS
+
+
+def _without_keys(error: BaseException) -> bool:
+    return type(error).__name__ in _NO_KEYS
 
 
 def _is_local(error: BaseException) -> bool:

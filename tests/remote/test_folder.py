@@ -117,3 +117,15 @@ def test_gives_up_and_says_where(bucket: str) -> None:
         with pytest.raises(RemoteError, match=rf"cannot read {bucket}/a, tried for"):
             RemoteFolder(bucket, patience=0.1).read("a")
         s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_keys_that_are_not_there_are_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    folder = RemoteFolder("s3://nobody-has-this/run", patience=60)
+    with pytest.raises(RemoteError, match="cannot list s3://nobody-has-this/run: NoCredentialsError"):
+        folder.list()
