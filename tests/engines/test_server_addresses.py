@@ -55,6 +55,15 @@ def test_other_models_are_passed_over(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "secret" not in caplog.text
 
 
+def test_one_bad_line_does_not_hide_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "servers"
+    file.write_text(f"http://[fe80/v1\n{URL}/  # with a slash\nnode9:8000\n{URL}\n")
+    reader = announced(file)
+    assert reader.read() == reader.read() == [URL]
+    assert caplog.text.count("a url is no address (Invalid IPv6 URL)") == 1
+    assert caplog.text.count("'node9:8000' is no address") == 1
+
+
 def test_a_beat_that_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the reader's own clock: the file's times say a year ago."""
     now = 100.0

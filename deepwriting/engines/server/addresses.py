@@ -92,7 +92,7 @@ class Announced:
     def read(self) -> list[str]:
         """Those that are there now and not silent; in the order of their names."""
         found = self._folder() if self.place.is_dir() else self._file()
-        return list(dict.fromkeys(url for url in found if self._is_address(url)))
+        return list(dict.fromkeys(url for url in map(self._address, found) if url is not None))
 
     def _file(self) -> list[str]:
         try:
@@ -107,6 +107,9 @@ class Announced:
             try:
                 note = json.loads(path.read_text(encoding="utf-8"))
             except FileNotFoundError:  # withdrawn just now
+                continue
+            except PermissionError:  # another user's; the others are still of use
+                self._complain(path.name, f"{path} may not be read")
                 continue
             except ValueError:
                 self._complain(path.name, f"{path} is no announcement of a server")
@@ -136,13 +139,12 @@ class Announced:
         self._beats[name] = (beat, since)
         return now - since > MISSED_BEATS * seconds
 
-    def _is_address(self, url: str) -> bool:
+    def _address(self, url: str) -> str | None:
         try:
-            checked_url(url)
+            return checked_url(url)
         except EngineError as error:
             self._complain(url, str(error))
-            return False
-        return True
+            return None
 
     def _complain(self, about: str, what: str) -> None:
         if about not in self._complained:
@@ -156,9 +158,13 @@ def checked_url(url: str) -> str:
     Raises:
         EngineError: if it is no address, or holds credentials; these are not shown.
     """
-    parts = urlsplit(url)
+    allowed = "allowed: http://… or https://…, up to and with /v1"
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:  # half of a pair of brackets; not shown, as nobody knows what it holds
+        raise EngineError(f"a url is no address ({error}); {allowed}") from None
     if parts.username or parts.password or parts.query:
         raise EngineError("the url holds a user, a password or a query; name api_key_env for a key instead")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise EngineError(f"url {url!r} is no address; allowed: http://… or https://…, up to and with /v1")
+        raise EngineError(f"url {url!r} is no address; {allowed}")
     return url.rstrip("/")
