@@ -20,8 +20,9 @@ from deepwriting.engines.server import trouble as server_trouble
 from deepwriting.engines.server.addresses import Addresses, Announced, Fixed
 from deepwriting.engines.server.affinity import BLOCK_BYTES, blocks
 from deepwriting.engines.server.client import OneServer, ServerClient
-from deepwriting.engines.server.endpoint import MAX_STUMBLES
+from deepwriting.engines.server.endpoint import MAX_MISSED, MAX_STUMBLES, Endpoint
 from deepwriting.engines.server.key import ApiKey
+from deepwriting.engines.server.pool import Pool
 from deepwriting.errors import ContextOverflowError, EngineError
 from tests.engines.openai_server import Fault, OpenAIServer
 from tests.engines.quick_server import QuickModel, quick_server
@@ -340,6 +341,28 @@ def test_a_server_that_is_slow_is_not_given_up(servers: list[OpenAIServer], monk
     prompts = [text(number) for number in range(6)]
     assert work(asked, prompts) == expected(prompts)
     assert sum(answered(servers)) == 6  # each once
+
+
+def test_looks_that_are_missed_now_and_then_put_nobody_out() -> None:
+    """Only those in a row count: a server under full load leaves one or two without an answer."""
+    where = Fixed(["http://node7:8000/v1"])
+    pool = Pool(1)
+    pool.update(where.read())
+    [at] = pool.members.values()
+    at.admit()
+    tender = tending.Tender(pool, where, patience_s=1, lost=lambda: None)
+    answers = iter([False] * (MAX_MISSED - 1) + [True] + [False] * MAX_MISSED)
+
+    async def look(at: Endpoint) -> None:
+        if not next(answers):
+            raise server_trouble.Trouble("away", "no answer")
+        at.heard += 1.0
+
+    for _ in range(2 * MAX_MISSED - 1):
+        asyncio.run(tender._listen(at, look))
+        assert at.state == "ready"
+    asyncio.run(tender._listen(at, look))
+    assert (at.state, at.reason) == ("away", "no answer")
 
 
 def test_a_server_whose_answers_are_of_no_use_is_left_alone(servers: list[OpenAIServer]) -> None:

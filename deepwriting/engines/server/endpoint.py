@@ -91,6 +91,10 @@ class Endpoint:
         self.state, self.reason = "away", reason
         self.due = time.monotonic() + trouble.pause(self._failures, None)
 
+    def noticed(self) -> None:
+        """It was looked at while it had requests in hand, and answered."""
+        self._missed = 0
+
     def missed(self) -> bool:
         """It was looked at while it had requests in hand and did not answer; True if that was once too often."""
         self._missed += 1

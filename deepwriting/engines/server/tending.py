@@ -129,7 +129,9 @@ class Tender:
             reason = trouble.reason
         except EngineError as error:  # an answer, if not a kind one
             reason = str(error)
-        if endpoint.heard == before and endpoint.missed():
+        if endpoint.heard != before:
+            endpoint.noticed()
+        elif endpoint.missed():
             self.pool.put_out(endpoint, reason)
             endpoint.abandon()
 
