@@ -71,10 +71,12 @@ def check_metrics_file(file: Path | None) -> None:
     """See that metrics can be written.
 
     Raises:
-        click.UsageError: if their folder is not there or not ours to write into.
+        click.UsageError: if no collector would take the file, or its folder is not there or not ours to write into.
     """
     if file is None:
         return
+    if file.suffix != ".prom":
+        raise click.UsageError(f"--prometheus {file}: node exporter reads only files whose names end in .prom")
     if not file.resolve().parent.is_dir() or not os.access(file.resolve().parent, os.W_OK):
         raise click.UsageError(f"--prometheus {file}: its folder is not there, or nothing may be written into it")
 

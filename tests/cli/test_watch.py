@@ -150,6 +150,9 @@ def test_what_cannot_be_watched(here: Path, told: Any) -> None:
         code, shown, complaints = told(*command, "--prometheus", "absent/short.prom")
         assert (code, shown) == (2, "")
         assert "--prometheus absent/short.prom: its folder is not there" in complaints
+        code, shown, complaints = told(*command, "--prometheus", "short.txt")
+        assert (code, shown) == (2, "")
+        assert "--prometheus short.txt: node exporter reads only files whose names end in .prom" in complaints
     assert told("status", "--prometheus", "x.prom")[0] == 2
     assert told("watch", "short", "--every", "0")[0] == 2
 
