@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import click
 
-from deepwriting.cli.watch import WATCH_SECONDS
+from deepwriting.cli.watch import FETCH_SECONDS, WATCH_SECONDS
+
+#: ``--watch`` without a number: as often as ``deepwriting watch`` looks, which is not the same for every run.
+USUAL = math.inf
 
 
 @click.command("status", short_help="show where a run stands", epilog="Example:  deepwriting status quickstart")
@@ -20,8 +24,9 @@ from deepwriting.cli.watch import WATCH_SECONDS
     metavar="[SECONDS]",
     type=click.FloatRange(min=0.1),
     is_flag=False,
-    flag_value=WATCH_SECONDS,
-    help=f"As `deepwriting watch`: look again every SECONDS [{WATCH_SECONDS:g}]. Give it after RUN.",
+    flag_value=USUAL,
+    help=f"As `deepwriting watch`: look again every SECONDS [{WATCH_SECONDS:g}; {FETCH_SECONDS:g} for an address]. "
+    "Give it after RUN.",
 )
 def command(run: str | None, as_json: bool, prometheus: Path | None, watch: float | None) -> None:
     """Show how RUN (a name below runs/, a folder, or an address) stands; without RUN, list the runs.
@@ -38,7 +43,7 @@ def command(run: str | None, as_json: bool, prometheus: Path | None, watch: floa
         _list_runs(as_json)
         return
     if watch is not None:
-        watch_run(run, watch, as_json=as_json, prometheus=prometheus)
+        watch_run(run, None if watch == USUAL else watch, as_json=as_json, prometheus=prometheus)
         return
     check_metrics_file(prometheus)
     watcher = opened(run)
