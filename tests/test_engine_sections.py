@@ -84,6 +84,7 @@ WRONG = [
     ({"scorer": {"engine": "server", "model": "m", "urls": [URL, URL + "/"]}}, "/v1' occurs twice; name each server o"),
     ({"scorer": {"engine": "server", "model": "m", "urls": [URL, "b:8000"]}}, "url 'b:8000' is no address; allowed: "),
     ({"scorer": {"engine": "server", "model": "m", "endpoints": ""}}, "scorer.endpoints = '' is not allowed"),
+    ({"scorer": {"engine": "server", "model": "m", "endpoints": URL}}, "is an address; allowed: a file or folder that"),
     ({"scorer": {"model": "m", "device": "cuda", "devices": ["cuda:1"]}}, "device 'cuda' and devices ['cuda:1'] contr"),
     ({"scorer": {"model": "m", "devices": ["gpu1"]}}, "scorer.devices.0 = 'gpu1' is not allowed"),
     ({"scorer": starting(devices=[0, 1, 2], copies=2)}, "3 devices cannot be shared equally by 2 copies; a multiple"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from deepwriting.recipe import Recipe, ServerSection
 
 #: What ends a server in good order: Ctrl-C, a scheduler's end of a job, and the warning before a time limit (Slurm's
-#: --signal=USR1@60).
+#: --signal=B:USR1@60).
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -107,6 +108,8 @@ def _folder(folder: Path | None, section: ServerSection) -> Path:
     if folder is None and section.endpoints is None:
         raise click.UsageError("nobody would know of the server: name --register FOLDER, or endpoints in the recipe")
     place = (folder or Path(section.endpoints or "")).expanduser()
+    if folder is not None and re.match(r"[a-z][a-z0-9+.-]+:/", str(folder)):  # s3://…, of which a path keeps one slash
+        raise click.UsageError(f"--register {folder} is an address; allowed: a folder that the other machines see")
     if place.is_file():
         raise click.UsageError(f"{place} is a file; a server is announced in a folder: name one as --register")
     return place.absolute()

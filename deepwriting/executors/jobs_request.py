@@ -78,6 +78,12 @@ def check_recipe(recipe: Recipe) -> None:
         )
     _check_flavors(recipe)
     if not hub_is_here():
+        for key, section in _engines(recipe):
+            if place := getattr(section, "endpoints", None):
+                raise ExecutorError(
+                    f"executor 'jobs' runs on machines that do not see {key}.endpoints = {place!r}; allowed: url or "
+                    "urls, with addresses that jobs reach"
+                )
         for key, path in _local_paths(recipe):
             raise ExecutorError(
                 f"executor 'jobs' runs on machines that do not see {key} = {path!r}; allowed: a Hub id, or an address "

@@ -145,6 +145,16 @@ class ServerSection(EngineSection):
             cls._no_credentials(url)
         return urls
 
+    @field_validator("endpoints")
+    @classmethod
+    def _a_path(cls, endpoints: str | None) -> str | None:
+        if endpoints is not None and "://" in endpoints:
+            raise ValueError(
+                f"endpoints {endpoints!r} is an address; allowed: a file or folder that all machines see. Addresses of "
+                "servers are url or urls"
+            )
+        return endpoints
+
     @field_validator("url")
     @classmethod
     def _no_credentials(cls, url: str | None) -> str | None:

@@ -113,7 +113,7 @@ def test_without_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
         runner(_recipe()).check(working_copy(URL))
 
 
-@pytest.mark.parametrize("key", ["sources", "engines", "benchmarks"])
+@pytest.mark.parametrize("key", ["sources", "engines", "benchmarks", "endpoints"])
 def test_paths_that_only_this_machine_sees(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = tmp_path / "thing"
     here.mkdir()
@@ -121,6 +121,7 @@ def test_paths_that_only_this_machine_sees(key: str, tmp_path: Path, monkeypatch
     changed = {
         "sources": text.replace("hf://datasets/me/pairs/pairs.jsonl", str(here)),
         "engines": text.replace("me/model", str(here)),
+        "endpoints": text.replace("{model: me/model}", f"{{engine: server, model: me/model, endpoints: {here}}}"),
         "benchmarks": text + f"decontaminate: {{benchmarks: [{{name: b, path: {here}}}]}}",
     }[key]
     recipe = parse_recipe(changed)
