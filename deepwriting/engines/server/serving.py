@@ -78,6 +78,7 @@ class Serving:
         self.processes: list[ServerProcess] = []
         self._announced: dict[ServerProcess, Announcement] = {}
         self._beaten = time.monotonic()
+        self._complaint = ""
         with ExitStack() as undo:
             undo.callback(self.close)
             for one in start.each():
@@ -128,11 +129,15 @@ class Serving:
                 log.warning("the server at %s is being started again", url)
             elif announced is not None and beat:
                 announced.beat()
+                self._complaint = ""
             elif announced is None and is_ready:
                 self._announced[process] = Announcement(self.folder, url, self._about(process, self._resolved))
+                self._complaint = ""
                 ready(url, process)
         except OSError as error:  # a file system that is away for a while; the server itself is fine
-            log.warning("%s cannot be written to: %s", self.folder, error)
+            if self._complaint != str(error):  # it is tried again twice a second
+                self._complaint = str(error)
+                log.warning("%s cannot be written to: %s", self.folder, error)
 
     def _about(self, process: ServerProcess, model: ResolvedModel) -> dict[str, object]:
         return {
