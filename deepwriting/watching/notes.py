@@ -118,21 +118,26 @@ class NoteBook:
             return None
         stamp, entry = (found.st_mtime_ns, found.st_ino, found.st_size), self._entries.get(path)
         if entry is None or entry.stamp != stamp:
+            # A network file system may fail to read a file that is being replaced: what was last read holds, then.
             values = _values(path)
-            if values is None:
+            if values is not None:
+                entry = self._entries[path] = self._entry(entry, stamp, values, found.st_mtime)
+            elif entry is None:
                 return None
-            beat = tuple(values.get(key) for key in _BEATING)
-            if entry is None:
-                silent, exact = self.clock.age(found.st_mtime), self.clock.exact
-                entry = _Entry(stamp, values, beat, silent, time.monotonic(), exact)
-            elif entry.beat != beat:
-                entry = _Entry(stamp, values, beat, 0.0, time.monotonic(), exact=True)
-            else:  # copied or fetched anew, which says nothing about its writer
-                entry.stamp = stamp
-            self._entries[path] = entry
         watched = time.monotonic() - entry.seen
         noted = Noted(entry.values, entry.silent + watched, entry.exact)
         return noted if entry.exact or watched <= noted.patience else replace(noted, exact=True)
+
+    def _entry(
+        self, before: _Entry | None, stamp: tuple[int, int, int], values: dict[str, Any], written: float
+    ) -> _Entry:
+        """What is remembered of a note that was just read."""
+        beat = tuple(values.get(key) for key in _BEATING)
+        if before is None:
+            return _Entry(stamp, values, beat, self.clock.age(written), time.monotonic(), self.clock.exact)
+        if before.beat != beat:
+            return _Entry(stamp, values, beat, 0.0, time.monotonic(), exact=True)
+        return replace(before, stamp=stamp)  # copied or fetched anew, which says nothing about its writer
 
 
 def _values(path: Path) -> dict[str, Any] | None:

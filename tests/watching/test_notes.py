@@ -79,6 +79,22 @@ def test_a_note_that_is_only_copied_anew_does_not_beat(tmp_path: Path, book: Not
     assert copied.lost()
 
 
+def test_a_note_that_cannot_be_read_just_now_is_as_it_was(tmp_path: Path, book: NoteBook, far: Any) -> None:
+    path = said(tmp_path / "note.json", {"beat": 1, **far})
+    before = book.read(path)
+    path.write_text('{"beat": 2', encoding="utf-8")
+    during = book.read(path)
+    assert before is not None
+    assert during is not None
+    assert during.values == before.values
+    said(path, {"beat": 3, **far})
+    after = book.read(path)
+    assert after is not None
+    assert after.values["beat"] == 3
+    path.unlink()
+    assert book.read(path) is None
+
+
 def test_a_beat_that_stands_still_is_noticed_by_watching(
     tmp_path: Path, book: NoteBook, far: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
