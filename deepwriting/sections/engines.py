@@ -25,6 +25,11 @@ class EngineSection(Section):
     context_tokens: Positive | None = None
 
     @property
+    def runs_here(self) -> bool:
+        """Whether a task that uses it loads the model itself, or starts its server."""
+        return True
+
+    @property
     def identity(self) -> dict[str, Any]:
         """The settings that decide what is computed."""
         return self.model_dump(mode="json", exclude=set(self.speed_only))
@@ -181,6 +186,11 @@ class ServerSection(EngineSection):
         if self.api == "chat" and self.scoring not in ("auto", "none"):
             raise ValueError(f"api 'chat' cannot score, so scoring {self.scoring!r} is not allowed; allowed: none")
         return self
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether a task starts it; else it has GPUs of its own, wherever it is."""
+        return self.start is not None and self.endpoints is None
 
     @property
     def scores(self) -> bool:

@@ -20,8 +20,9 @@ class SearchStage(SimpleStage):
     title = "search deep reasoning trajectories"
 
     def models(self, recipe: Recipe) -> bool:
-        """Generators and scorer."""
-        return True
+        """Generators and scorer, those that are not servers elsewhere."""
+        engines = recipe.engines
+        return any(section.runs_here for section in (*engines.generators, engines.scoring))
 
     def settings(self, recipe: Recipe) -> dict[str, Any]:
         """Engines, search settings, templates and seed."""

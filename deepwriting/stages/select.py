@@ -55,7 +55,8 @@ class SelectStage(Stage):
             concurrency=recipe.search.concurrency,
             seed=recipe.seed,
         )
-        yield Phase("classify", [classify], tasks, recipe.select.classifier != "fast")
+        asks = recipe.select.classifier != "fast"
+        yield Phase("classify", [classify], tasks, asks and recipe.engines.scoring.runs_here)
         sources = [source.label for source in recipe.sources]
         yield Phase("choose", [Choose(shards, work, recipe.select, sources=sources, tasks=spread)], 1)
         if spread > 1:

@@ -50,7 +50,9 @@ class SourceStage(SimpleStage):
 
     def models(self, recipe: Recipe) -> bool:
         """The generator if books need queries, the scorer if it is asked about chats."""
-        return any(role in self.settings(recipe) for role in ("generator", "scorer"))
+        sections = {"generator": recipe.engines.generator, "scorer": recipe.engines.scoring}
+        asked = self.settings(recipe)
+        return any(role in asked and section.runs_here for role, section in sections.items())
 
     def steps(self, context: StageContext) -> list[PipelineStep]:
         """Readers, cleaning, query writer, check, writer."""

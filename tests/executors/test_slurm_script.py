@@ -62,6 +62,21 @@ def test_a_dry_run_shows_a_script_for_every_phase_and_writes_nothing(recipe_for:
     assert not (tmp_path / "run").exists()
 
 
+def test_tasks_that_only_ask_servers_elsewhere_get_no_gpu(recipe_for: Make, tmp_path: Path) -> None:
+    server = {"engine": "server", "model": "m"}
+    started, elsewhere = server | {"start": {"program": "vllm"}}, server | {"endpoints": "/shared/endpoints"}
+    for scorer, asking in (
+        (started, ["short-select-classify", "short-search"]),
+        (started | elsewhere, []),  # what `deepwriting serve` starts
+        (server | {"urls": ["http://node1:8000/v1"]}, []),
+    ):
+        engines = {"generator": elsewhere, "scorer": scorer}
+        changes = {"engines": engines, "select": {"classifier": "likelihood"}, "execution": {"gpus": 1}}
+        recipe, _ = recipe_for(tmp_path / "pairs.jsonl", **changes)
+        found = scripts(recipe, tmp_path / "run")
+        assert [name for name, script in found.items() if "gres" in options(script)] == asking
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash on this machine")
 def test_scripts_are_sound_wherever_the_run_is(recipe_for: Make, tmp_path: Path) -> None:
     recipe, _ = recipe_for(tmp_path / "pairs.jsonl", execution={"slurm": {"setup": "echo 'one'\nmodule load two"}})
