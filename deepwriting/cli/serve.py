@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import json
 import re
 import signal
@@ -46,6 +48,8 @@ def command(recipe: str, role: str, folder: Path | None, host: str | None, as_js
     from deepwriting.engines.server.serving import Serving, own_name
     from deepwriting.recipe import load_recipe
 
+    if host is not None and not _is_host(host):
+        raise click.UsageError(f"--host {host} is no name or address of a machine; the port is chosen by `start`")
     section = _section(load_recipe(recipe)[0], role)
     assert section.start is not None
     place = _folder(folder, section)
@@ -82,6 +86,13 @@ def command(recipe: str, role: str, folder: Path | None, host: str | None, as_js
     finally:
         serving.close()
     click.echo("withdrawn and ended", err=True)
+
+
+def _is_host(text: str) -> bool:
+    """Whether a text can stand for a machine in a URL; a URL, or a name with a port, cannot."""
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(text))
+    return re.fullmatch(r"[\w.-]+", text) is not None
 
 
 def _section(recipe: Recipe, role: str) -> ServerSection:

@@ -110,6 +110,7 @@ def test_a_killed_job_takes_its_server_with_it(
         ),
         ({"endpoints": "file"}, (), 2, "file is a file; a server is announced in a folder: name one as --register"),
         ({}, ("--register", "file/below"), 2, "cannot announce a server in"),
+        ({}, ("--host", "node7:8000"), 2, "--host node7:8000 is no name or address of a machine"),
         ({}, ("--register", "s3://bucket/e"), 2, "is an address; allowed: a folder that the other machines see"),
     ],
 )
