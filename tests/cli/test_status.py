@@ -99,7 +99,7 @@ def test_a_search_that_loads_its_models_is_not_called_dead(interrupted: Path, st
 
 def test_watching_ends_with_the_run(here: Path, call: Any, status: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert status("short", "--watch", "0.1").count("finished") == 4
-    [line] = status("short", "--watch", "0.1", "--json").splitlines()
+    [line] = status("short", "--json", "--watch").splitlines()
     assert json.loads(line)["running"] is None
     assert call("status", "--watch") == 2
     assert "--watch needs a RUN" in capsys.readouterr().err
