@@ -92,6 +92,16 @@ def test_what_never_arrived_is_dropped(bucket: str, tmp_path: Path) -> None:
     assert file.read_bytes() == arrived
 
 
+def test_a_line_of_which_only_a_part_arrived_is_dropped(bucket: str, tmp_path: Path) -> None:
+    remote, file = RemoteFolder(bucket), tmp_path / "a.jsonl"
+    search(file, remote, "row", 2)
+    remote.write(f"search/journal/00003.parts/000001/{file.stat().st_size:012d}", b'{"event":"end","row":"another')
+    assert search(tmp_path / "b.jsonl", remote, "row", 2) == 2
+    fetch_journal(remote, PATH, tmp_path / "seen.jsonl")
+    assert (tmp_path / "seen.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    assert steps(tmp_path / "seen.jsonl") == 4
+
+
 def test_a_life_that_was_taken_over_cannot_harm(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = RemoteFolder(bucket)
     old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
