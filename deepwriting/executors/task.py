@@ -26,6 +26,8 @@ from deepwriting.remote.working import is_completed
 if TYPE_CHECKING:
     from datatrove.utils.stats import PipelineStats
 
+log = logging.getLogger(__name__)
+
 #: Layout of the note.
 VERSION = 1
 #: Folder of the notes of a stage's last phase, which has no name.
@@ -131,7 +133,7 @@ def around_task(place: TaskPlace | None, rank: int, note: Note | None = None) ->
     except BaseException as error:  # the job is being ended; it will be queued again, or continued by hand
         _try_to(lease.release, state="stopped", error=one_line(error))
         raise
-    lease.release(state="finished")
+    _try_to(lease.release, state="finished")  # datatrove's marker says so, too
 
 
 def job_id() -> str | None:
@@ -153,9 +155,11 @@ def one_line(error: BaseException) -> str:
 
 
 def _try_to(release: Callable[..., None], **values: Any) -> None:
-    """Leave the last word in the note; on a full disk the error that is under way counts more."""
-    with contextlib.suppress(OSError):
+    """Leave the last word in the note; where it cannot be written, what became of the task counts more."""
+    try:
         release(**values)
+    except OSError as error:
+        log.warning("the note of a task that is %s cannot be written: %s", values["state"], error)
 
 
 @functools.cache

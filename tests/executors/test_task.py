@@ -69,6 +69,17 @@ def test_a_full_disk_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         task()
 
 
+def test_a_finished_task_has_not_failed_for_want_of_a_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OSError("the store does not answer")
+
+    with around_task(place(tmp_path), 3):
+        monkeypatch.setattr(FileNote, "write", away)
+    assert note(tmp_path)["state"] == "running"
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [(KeyError("x"), "KeyError: 'x'"), (ValueError(), "ValueError"), (OSError("a\nb"), "OSError: a")],
