@@ -262,8 +262,8 @@ class SlurmRunner(Runner):
         """
         if url_of(run) is not None and COPIES_VARIABLE not in os.environ:
             raise ExecutorError(
-                f"executor 'slurm' hands its jobs over in files, and the nodes do not see {run}; allowed: a folder that "
-                f"all nodes see, as --run-dir or in the environment variable {COPIES_VARIABLE}"
+                f"executor 'slurm' hands its jobs over in files, and the nodes do not see {run}; allowed: a folder "
+                f"that all nodes see, as --run-dir or in the environment variable {COPIES_VARIABLE}"
             )
         if shutil.which("sbatch") is None:
             raise ExecutorError("sbatch is not on this machine; submit from one that belongs to a Slurm cluster")
