@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -187,7 +188,8 @@ def silence() -> Iterator[None]:
 def _log_to(file: Path) -> Iterator[None]:
     """Write what deepwriting logs during a task to a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    logger, handler = logging.getLogger("deepwriting"), logging.FileHandler(file, mode="a", encoding="utf-8")
+    # Whoever fetches what is new of a remote run may replace the file meanwhile: it is looked after at every line.
+    logger, handler = logging.getLogger("deepwriting"), WatchedFileHandler(file, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level = logger.level
     logger.addHandler(handler)
