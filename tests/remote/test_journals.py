@@ -12,6 +12,8 @@ from deepwriting.reer.journal import Journal
 from deepwriting.remote import journals
 from deepwriting.remote.folder import RemoteFolder
 from deepwriting.remote.journals import claim_journal, fetch_journal
+from deepwriting.remote.task import task_copy
+from deepwriting.remote.working import run_folder
 
 PATH = "search/journal/00003.jsonl"
 
@@ -133,6 +135,20 @@ def test_a_finished_journal_is_one_object(bucket: str, tmp_path: Path) -> None:
     assert list(remote.list()) == [PATH]
     assert remote.read(PATH) == file.read_bytes()
     assert search(tmp_path / "b.jsonl", remote, "row", 1) == 2
+
+
+def test_the_task_between_two_stages_leaves_journals_and_datasets_alone(bucket: str) -> None:
+    remote, run = RemoteFolder(bucket), run_folder(bucket)
+    remote.write(PATH.replace("3", "0"), b"a journal")
+    before = remote.entry(PATH.replace("3", "0"))
+    with task_copy(run, "search", "search/logs/settle", 0, everything=True):
+        for name in ("search/facts.json", "dataset/half.parquet", "search/logs/settle/completions/00000"):
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (run / name).write_text("x")
+    assert set(remote.list()) == {
+        PATH.replace("3", "0"), "search/facts.json", "search/logs/settle/completions/00000",
+    }  # fmt: skip
+    assert remote.entry(PATH.replace("3", "0")) == before
 
 
 def test_a_lost_part_is_noticed(bucket: str, tmp_path: Path) -> None:
