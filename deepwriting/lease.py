@@ -136,8 +136,13 @@ class Lease:
             ``None`` if the note is ours now; else what the living owner's note says.
         """
         before = self.note.read()
-        if before is not None and is_alive(before, self.note):
-            return before
+        while before is not None:
+            if is_alive(before, self.note):
+                return before
+            now = self.note.read()
+            if now is None or _beat(now) == _beat(before):
+                break
+            before = now  # somebody else has looked at the same time, and was the first to take it
         self.note.write(self._values)
         # Two that find no note at the same moment both write: the last one has it.
         time.sleep(SETTLE_SECONDS)
@@ -208,11 +213,17 @@ def is_alive(values: dict[str, Any], note: Note) -> bool:
     while time.monotonic() < end:
         time.sleep(beat_seconds / 10)
         now = note.read()
-        if now is None or now.get("state", "running") != "running":
+        if now is None:  # removed, or it cannot be read just now, which says nothing about its owner
+            continue
+        if now.get("state", "running") != "running":
             return False
-        if (now.get("owner"), now.get("beat")) != (values.get("owner"), values.get("beat")):
+        if _beat(now) != _beat(values):
             return True
     return False
+
+
+def _beat(values: dict[str, Any]) -> tuple[Any, Any]:
+    return values.get("owner"), values.get("beat")
 
 
 def machine() -> str:

@@ -212,7 +212,8 @@ def _writable(folder: Path) -> Iterator[None]:
         what = f"{error.filename or folder} cannot be written: {error.strerror or error}"
         if error.errno in _NO_ROOM:
             raise DiskFullError(what) from error
-        if error.errno in _NOT_ALLOWED and str(error.filename or folder).startswith(str(folder)):
+        where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, (str, bytes)) else folder
+        if error.errno in _NOT_ALLOWED and where.absolute().is_relative_to(folder.absolute()):
             raise FolderError(what) from error
         raise
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import logging
 import os
 import shutil
 import time
@@ -41,6 +42,8 @@ from deepwriting.reer.status import SearchStatus, read_status
 from deepwriting.remote import working
 from deepwriting.remote.notes import note_at
 from deepwriting.remote.places import is_remote, local_path, shown
+
+log = logging.getLogger(__name__)
 
 State = Literal["running", "finished"]
 
@@ -260,7 +263,10 @@ class RunFolder:
                 working.bring_up_to_date(self.path)
                 yield lease
             finally:
-                lease.release()
+                try:
+                    lease.release()
+                except OSError as error:  # how the run ended counts more
+                    log.warning("the note of who works on %s cannot be removed: %s", self.shown, error)
         finally:
             lock.release()
 

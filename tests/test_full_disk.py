@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import resource
@@ -16,9 +17,9 @@ import pytest
 import yaml
 
 from deepwriting.cli.repairs import explain
-from deepwriting.errors import DiskFullError
+from deepwriting.errors import DiskFullError, FolderError
 from deepwriting.journal import JournalFile
-from deepwriting.pipeline import run_recipe
+from deepwriting.pipeline import _writable, run_recipe
 from deepwriting.recipe import parse_recipe
 from deepwriting.rundir import RunFolder
 from deepwriting.stages.rows import stage_documents
@@ -125,6 +126,19 @@ def test_a_full_disk_stops_the_stage_and_the_same_command_goes_on(
     assert [(record.counts.rows_in, record.counts.rows_out) for record in records] == [(ROWS, ROWS)] * 2
     assert [document["metadata"]["source_id"] for document in rows(run, "dedupe")] == IDS
     assert (run / "recipe.yaml").read_text() == text
+
+
+@pytest.mark.parametrize("given", ["run", "absolute"])
+def test_a_file_that_may_not_be_written_is_one_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "run" / "source" / "stage.json"  # tasks name files so, however the folder was given
+    with (
+        pytest.raises(FolderError, match=r"stage\.json cannot be written: Permission denied"),
+        _writable(tmp_path / "run" if given == "absolute" else Path("run")),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied", str(file))
 
 
 def test_no_part_of_a_line_stays_in_a_journal_that_found_no_room(scarce: Scarce) -> None:

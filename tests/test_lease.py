@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from deepwriting import lease as module
 from deepwriting.lease import FileNote, Lease, folder_now, is_alive, machine
 
 BEAT = 0.05
@@ -101,6 +104,34 @@ def test_an_owner_elsewhere_lives_while_its_beat_moves(tmp_path: Path) -> None:
         stop.set()
         far.join()
     assert not is_alive(note.read() or {}, note)
+
+
+def test_a_note_that_cannot_be_read_just_now_says_nothing(tmp_path: Path) -> None:
+    note = FileNote(tmp_path / "note.json")
+    note.write(elsewhere(beat_seconds=1))
+    before = note.read() or {}
+    note.path.write_text("")
+    back = threading.Timer(0.3, note.write, [elsewhere(beat_seconds=1, beat=1)])
+    back.start()
+    assert is_alive(before, note)
+    back.join()
+
+
+def test_of_two_that_find_a_dead_owner_one_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = lease(tmp_path / "note.json"), lease(tmp_path / "note.json")
+    first.note.write(elsewhere())
+
+    def looked(values: dict[str, Any], note: Any) -> bool:
+        monkeypatch.setattr(module, "is_alive", is_alive)
+        alive = is_alive(values, note)
+        assert first.take() is None  # in the moment between the look and what follows from it
+        return alive
+
+    monkeypatch.setattr(module, "is_alive", looked)
+    other = second.take()
+    assert other is not None
+    assert other["owner"] == first.owner
+    first.release()
 
 
 def test_what_a_clock_says_decides_nothing(tmp_path: Path) -> None:

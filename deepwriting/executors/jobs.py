@@ -137,10 +137,11 @@ class JobsRunner(Runner):
             ExecutorError: if the Hub refuses.
             TasksFailedError: if tasks have not finished after all retries.
         """
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, get_token
         from huggingface_hub.errors import HfHubHTTPError
 
         from deepwriting.hub.patience import message_of, patient_client, status_of
+        from deepwriting.hub.preflight.secrets import redacted
 
         with patient_client(tries=_TRIES):
             try:
@@ -155,7 +156,10 @@ class JobsRunner(Runner):
                 finally:
                     fleet.end()
             except HfHubHTTPError as error:
-                raise ExecutorError(f"the Hub refuses ({status_of(error)}): {message_of(error)}") from error
+                # What it refuses may be told back, and the request holds the secrets.
+                secrets = [os.environ.get(name) for name in secret_names(self.recipe)]
+                said = redacted(message_of(error), get_token(), *secrets)
+                raise ExecutorError(f"the Hub refuses ({status_of(error)}): {said}") from error
             executor.logging_dir.fs.invalidate_cache()
             if left := executor.get_incomplete_ranks(skip_completed=True):
                 raise TasksFailedError(failures(job, left, fleet))

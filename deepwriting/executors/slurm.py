@@ -40,6 +40,7 @@ from deepwriting.executors.slurm_script import (
     script,
 )
 from deepwriting.executors.task import TaskMixin, TaskPlace
+from deepwriting.remote.places import COPIES_VARIABLE, url_of
 
 if TYPE_CHECKING:
     from deepwriting.sections.execution import SlurmSection
@@ -259,6 +260,11 @@ class SlurmRunner(Runner):
             ExecutorError: if something is missing or impossible.
             RunLockedError: if jobs of the run are still in the queue.
         """
+        if url_of(run) is not None and COPIES_VARIABLE not in os.environ:
+            raise ExecutorError(
+                f"executor 'slurm' hands its jobs over in files, and the nodes do not see {run}; allowed: a folder "
+                f"that all nodes see, as --run-dir or in the environment variable {COPIES_VARIABLE}"
+            )
         if shutil.which("sbatch") is None:
             raise ExecutorError("sbatch is not on this machine; submit from one that belongs to a Slurm cluster")
         if jobs := queue.of_run(_comment(run)):

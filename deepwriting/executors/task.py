@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -25,6 +26,8 @@ from deepwriting.remote.working import is_completed
 
 if TYPE_CHECKING:
     from datatrove.utils.stats import PipelineStats
+
+log = logging.getLogger(__name__)
 
 #: Layout of the note.
 VERSION = 1
@@ -131,7 +134,7 @@ def around_task(place: TaskPlace | None, rank: int, note: Note | None = None) ->
     except BaseException as error:  # the job is being ended; it will be queued again, or continued by hand
         _try_to(lease.release, state="stopped", error=one_line(error))
         raise
-    lease.release(state="finished")
+    _try_to(lease.release, state="finished")  # datatrove's marker says so, too
 
 
 def job_id() -> str | None:
@@ -153,9 +156,11 @@ def one_line(error: BaseException) -> str:
 
 
 def _try_to(release: Callable[..., None], **values: Any) -> None:
-    """Leave the last word in the note; on a full disk the error that is under way counts more."""
-    with contextlib.suppress(OSError):
+    """Leave the last word in the note; where it cannot be written, what became of the task counts more."""
+    try:
         release(**values)
+    except OSError as error:
+        log.warning("the note of a task that is %s cannot be written: %s", values["state"], error)
 
 
 @functools.cache
@@ -183,7 +188,8 @@ def silence() -> Iterator[None]:
 def _log_to(file: Path) -> Iterator[None]:
     """Write what deepwriting logs during a task to a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    logger, handler = logging.getLogger("deepwriting"), logging.FileHandler(file, mode="a", encoding="utf-8")
+    # Whoever fetches what is new of a remote run may replace the file meanwhile: it is looked after at every line.
+    logger, handler = logging.getLogger("deepwriting"), WatchedFileHandler(file, mode="a", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level = logger.level
     logger.addHandler(handler)

@@ -224,11 +224,16 @@ def _worker(task: str, data: Mapping[str, Any], age: float) -> Worker:
 
 
 def process_exists(pid: int) -> bool:
-    """Whether there is such a process on this machine."""
+    """Whether there is such a process on this machine, and has not ended."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # somebody else's, but there
         return True
-    return True
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):  # Linux only
+        return True
+    # One that has ended stays known until its parent asks; the first process of many containers never does.
+    return state not in (b"Z", b"X")

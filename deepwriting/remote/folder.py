@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from deepwriting.errors import RemoteError
 from deepwriting.hub.patience import PASSING, status_of
+from deepwriting.hub.preflight.secrets import redacted
 from deepwriting.remote.places import protocol_of
 
 log = logging.getLogger(__name__)
@@ -329,5 +330,6 @@ def _is_local(error: BaseException) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The error in one line, without keys and signed addresses: it is logged, and kept in notes that others read."""
+    lines = [line.strip() for line in redacted(str(error)).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -3,7 +3,7 @@
     search/journal/00003.jsonl                      the whole journal, when its task has finished
     search/journal/00003.parts/000002/claim         says that the second life of the task has begun
     search/journal/00003.parts/000002/base          what it began with
-    search/journal/00003.parts/000002/000000018211  what it appended from that byte on: some whole lines
+    search/journal/00003.parts/000002/000000018211  what it appended from that byte on: whole lines, but for very many
 
 Each life of a task claims the next number, which only one process can do, and writes all that is known so far into its
 own folder. A life that was given up for dead and goes on writes where nobody looks any more, and ends when it sees the
@@ -111,7 +111,7 @@ def fetch_journal(remote: RemoteFolder, path: str, file: Path) -> int:
                     if int(name.rpartition("/")[2]) != out.tell():
                         raise JournalError(f"{remote.url}/{inside} lacks what comes after byte {out.tell()}")
                     out.write(content)
-            length = out.tell()
+        length = _cut_torn_line(scratch)
         if whole is not None and whole.size >= length:  # the task has finished, or its parts are being deleted
             remote.download(path, scratch)
             length = whole.size
@@ -119,6 +119,21 @@ def fetch_journal(remote: RemoteFolder, path: str, file: Path) -> int:
     finally:
         scratch.unlink(missing_ok=True)
     return length
+
+
+def _cut_torn_line(file: Path) -> int:
+    """Drop what a life has left that was lost between two parts of a long line; returns the length (bytes)."""
+    with file.open("r+b") as journal:
+        end = journal.seek(0, os.SEEK_END)
+        while end:
+            start = max(end - LARGEST_PART, 0)
+            journal.seek(start)
+            line_end = journal.read(end - start).rfind(b"\n") + 1
+            end = start + line_end
+            if line_end:
+                break
+        journal.truncate(end)
+    return end
 
 
 class JournalUpload:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 BEAT_PATIENCE = 10.0
 
 
+class NoteError(RemoteError, OSError):
+    """A note in a store cannot be written or deleted; as with a file, whoever has more to say leaves it at that."""
+
+
 def note_at(file: Path) -> Note:
     """The note of a run or a task: in the store for a file of a working copy, else in that file."""
     from deepwriting.lease import FileNote
@@ -58,16 +62,14 @@ class RemoteNote:
             if not self._known:
                 raise
             return None
-        if not self._known:  # from now on it is a matter of beats
-            self._known = True
-            self._remote = RemoteFolder(self._remote.url, patience=min(BEAT_PATIENCE, self._remote.patience))
+        self._known = True
         return found if isinstance(found, dict) else None
 
     def write(self, values: dict[str, Any]) -> None:
         """Replace it.
 
         Raises:
-            OSError: if it cannot be written.
+            NoteError: if it cannot be written.
         """
         with contextlib.suppress(OSError):  # only to look at
             write_json(self._file, values)
@@ -75,19 +77,21 @@ class RemoteNote:
         try:
             self._remote.write(self._path, content.encode("utf-8"))
         except RemoteError as error:
-            raise OSError(str(error)) from error
+            raise NoteError(str(error)) from error
+        # The first one may take its time; from now on it is a matter of beats.
+        self._remote = RemoteFolder(self._remote.url, patience=min(BEAT_PATIENCE, self._remote.patience))
 
     def remove(self) -> None:
         """Delete it.
 
         Raises:
-            OSError: if it cannot be deleted.
+            NoteError: if it cannot be deleted.
         """
         self._file.unlink(missing_ok=True)
         try:
             self._remote.delete([self._path])
         except RemoteError as error:
-            raise OSError(str(error)) from error
+            raise NoteError(str(error)) from error
 
     def age(self) -> float | None:
         """Seconds since it was written, by the store's clock."""

@@ -58,7 +58,8 @@ def task_copy(run: Path, stage: str, logs: str, rank: int, *, everything: bool =
     with written_below(run) as written, contextlib.ExitStack() as stack:
         written.add(f"{logs}/deepwriting/task_{rank:05d}.log")
         stack.enter_context(task.telling(written))
-        journals = [stack.enter_context(journal) for journal in task.journals(stack)]
+        # What looks after the whole run appends to no journal.
+        journals = [] if everything else [stack.enter_context(journal) for journal in task.journals(stack)]
         try:
             yield
         except BaseException:
@@ -141,6 +142,8 @@ class _Task:
 
     def _own(self, written: set[str]) -> Iterator[str]:
         for path in tuple(written):
+            if not path.startswith(f"{self.stage}/"):  # the dataset, say, which is sent when it is whole
+                continue
             if path.startswith(f"{self.stage}/journal/") or is_scratch(path) or _is_note(path):
                 continue
             if (self.mirror.copy / path).is_file():

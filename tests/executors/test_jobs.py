@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
@@ -174,3 +175,16 @@ def test_a_change_is_sent_once_and_patience_ends(tmp_path: Path, quick: None) ->
         with pytest.raises(HfHubHTTPError, match="503"):
             api.whoami()
         assert len(hub.store.faults.log()) == 4
+
+
+def test_a_refusal_that_repeats_a_secret_does_not_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        response = httpx2.Response(422, request=httpx2.Request("GET", "https://huggingface.co/api/whoami-v2"))
+        raise HfHubHTTPError("…", response=response, server_message="not allowed: very secret for hf_of_the_test")
+
+    monkeypatch.setenv("MY_KEY", "very secret")
+    monkeypatch.setattr(HfApi, "whoami", refuse)
+    recipe = _recipe("jobs: {secrets: [MY_KEY]}")
+    [job, *_] = phase_jobs(plan(recipe, RunFolder(working_copy(URL)))[0])
+    with pytest.raises(ExecutorError, match=r"^the Hub refuses \(422\): not allowed: \[redacted\] for \[redacted\]$"):
+        runner(recipe).run(job)

@@ -16,6 +16,7 @@ from deepwriting.executors import runner
 from deepwriting.executors.slurm_script import clock, command
 from deepwriting.pipeline import describe_run
 from deepwriting.recipe import Recipe
+from deepwriting.remote.places import working_copy
 from deepwriting.sections.execution import StageExecution
 
 Make = Callable[..., tuple[Recipe, str]]
@@ -145,3 +146,14 @@ def test_images_run_in_what_fits_them() -> None:
 
 def test_time_limits_are_written_as_slurm_reads_them() -> None:
     assert [clock(seconds) for seconds in (60, 3661, 90_000)] == ["0-00:01:00", "0-01:01:01", "1-01:00:00"]
+
+
+def test_a_remote_run_needs_a_copy_that_all_nodes_see(recipe_for: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, _ = recipe_for(Path("pairs.jsonl"), execution={"executor": "slurm"})
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("DEEPWRITING_COPIES", raising=False)
+    with pytest.raises(ExecutorError, match=r"the nodes do not see .*s3%3A%2F%2Fbucket%2Frun; allowed: .*_COPIES$"):
+        runner(recipe).check(working_copy("s3://bucket/run"))
+    monkeypatch.setenv("DEEPWRITING_COPIES", "/shared")
+    with pytest.raises(ExecutorError, match="sbatch is not on this machine"):  # the next thing that is looked for
+        runner(recipe).check(working_copy("s3://bucket/run"))

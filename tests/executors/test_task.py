@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from datatrove.pipeline.base import PipelineStep
 
 from deepwriting.errors import TaskHeldError
+from deepwriting.executors.local import QuietExecutor
 from deepwriting.executors.task import TaskPlace, around_task, one_line
 from deepwriting.lease import FileNote, machine
 
@@ -67,6 +71,40 @@ def test_a_full_disk_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(ValueError, match="the cause"):
         task()
+
+
+def test_a_finished_task_has_not_failed_for_want_of_a_last_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OSError("the store does not answer")
+
+    with around_task(place(tmp_path), 3):
+        monkeypatch.setattr(FileNote, "write", away)
+    assert note(tmp_path)["state"] == "running"
+
+
+class Speaks(PipelineStep):
+    """A step during which somebody replaces the task's log by a copy."""
+
+    type, name = "🗣", "Speaks"
+
+    def __init__(self, log: Path):
+        super().__init__()
+        self.log = log
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:
+        logger = logging.getLogger("deepwriting.step")
+        logger.info("before")
+        shutil.copy(self.log, self.log.with_name("copy"))
+        self.log.with_name("copy").replace(self.log)
+        logger.info("afterwards")
+
+
+def test_a_log_that_is_fetched_anew_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "logs" / "deepwriting" / "task_00000.log"
+    QuietExecutor(pipeline=[Speaks(file)], tasks=1, logging_dir=str(tmp_path / "logs")).run()
+    assert [line.rpartition(": ")[2] for line in file.read_text().splitlines()] == ["before", "afterwards"]
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,10 @@ def test_everything_is_json(status_of: Any) -> None:
 def test_processes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process_exists(os.getpid())
     assert not process_exists(dead_pid())
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # and nobody has asked how
+    assert not process_exists(ended.pid)
+    ended.wait()
 
     def another_users(pid: int, signal: int) -> None:
         raise PermissionError(1, "Operation not permitted")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepwriting.errors import RemoteError
-from deepwriting.remote.folder import RemoteFolder
+from deepwriting.remote.folder import RemoteFolder, _message
 from tests.remote.s3_server import S3Server
 
 
@@ -129,3 +129,8 @@ def test_keys_that_are_not_there_are_not_waited_for(monkeypatch: pytest.MonkeyPa
     folder = RemoteFolder("s3://nobody-has-this/run", patience=60)
     with pytest.raises(RemoteError, match="cannot list s3://nobody-has-this/run: NoCredentialsError"):
         folder.list()
+
+
+def test_no_signed_address_is_told() -> None:
+    said = _message(OSError("403 for https://store.example/a/b?X-Amz-Signature=abc123&X-Amz-Date=1\nand more"))
+    assert said == "OSError: 403 for https://store.example/a/b"

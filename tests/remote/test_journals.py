@@ -12,6 +12,8 @@ from deepwriting.reer.journal import Journal
 from deepwriting.remote import journals
 from deepwriting.remote.folder import RemoteFolder
 from deepwriting.remote.journals import claim_journal, fetch_journal
+from deepwriting.remote.task import task_copy
+from deepwriting.remote.working import run_folder
 
 PATH = "search/journal/00003.jsonl"
 
@@ -92,6 +94,16 @@ def test_what_never_arrived_is_dropped(bucket: str, tmp_path: Path) -> None:
     assert file.read_bytes() == arrived
 
 
+def test_a_line_of_which_only_a_part_arrived_is_dropped(bucket: str, tmp_path: Path) -> None:
+    remote, file = RemoteFolder(bucket), tmp_path / "a.jsonl"
+    search(file, remote, "row", 2)
+    remote.write(f"search/journal/00003.parts/000001/{file.stat().st_size:012d}", b'{"event":"end","row":"another')
+    assert search(tmp_path / "b.jsonl", remote, "row", 2) == 2
+    fetch_journal(remote, PATH, tmp_path / "seen.jsonl")
+    assert (tmp_path / "seen.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    assert steps(tmp_path / "seen.jsonl") == 4
+
+
 def test_a_life_that_was_taken_over_cannot_harm(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = RemoteFolder(bucket)
     old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
@@ -123,6 +135,20 @@ def test_a_finished_journal_is_one_object(bucket: str, tmp_path: Path) -> None:
     assert list(remote.list()) == [PATH]
     assert remote.read(PATH) == file.read_bytes()
     assert search(tmp_path / "b.jsonl", remote, "row", 1) == 2
+
+
+def test_the_task_between_two_stages_leaves_journals_and_datasets_alone(bucket: str) -> None:
+    remote, run = RemoteFolder(bucket), run_folder(bucket)
+    remote.write(PATH.replace("3", "0"), b"a journal")
+    before = remote.entry(PATH.replace("3", "0"))
+    with task_copy(run, "search", "search/logs/settle", 0, everything=True):
+        for name in ("search/facts.json", "dataset/half.parquet", "search/logs/settle/completions/00000"):
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (run / name).write_text("x")
+    assert set(remote.list()) == {
+        PATH.replace("3", "0"), "search/facts.json", "search/logs/settle/completions/00000",
+    }  # fmt: skip
+    assert remote.entry(PATH.replace("3", "0")) == before
 
 
 def test_a_lost_part_is_noticed(bucket: str, tmp_path: Path) -> None:

@@ -167,6 +167,25 @@ def test_a_second_driver_is_refused(bucket: str, made: tuple[Recipe, str], tmp_p
     assert one.holder() is None
 
 
+def test_a_store_that_is_away_when_the_run_ends_fails_nothing(bucket: str, caplog: pytest.LogCaptureFixture) -> None:
+    import s3fs
+
+    run = RunFolder(run_folder(bucket))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPWRITING_REMOTE_PATIENCE", "0.2")
+        with run.locked():
+            patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+            patch.setenv("AWS_MAX_ATTEMPTS", "1")
+            patch.setattr(s3fs.S3FileSystem, "retries", 1)
+            s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert f"the note of who works on {bucket} cannot be removed" in caplog.text
+    assert run.holder() is not None
+    with run.locked():
+        pass
+    assert run.holder() is None
+
+
 def test_a_stage_done_anew_elsewhere_leaves_nothing_old(bucket: str, made: tuple[Recipe, str], tmp_path: Path) -> None:
     old = run_folder(bucket)
     run_recipe(*made, old, until="source")
