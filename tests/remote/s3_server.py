@@ -67,16 +67,25 @@ class S3Server:
 
     def stop(self) -> None:
         """End it, with all its objects."""
+        forget_stores()
         self.process.kill()
         self.process.wait()
 
     def __enter__(self) -> S3Server:
+        forget_stores()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def forget_stores() -> None:
+    """Have fsspec look for keys and endpoint again: it keeps what it has once made for an address."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def _free_port() -> int:

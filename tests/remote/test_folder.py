@@ -8,7 +8,7 @@ import pytest
 
 from deepwriting.errors import RemoteError
 from deepwriting.remote.folder import RemoteFolder, _message
-from tests.remote.s3_server import S3Server
+from tests.remote.s3_server import S3Server, forget_stores
 
 
 def test_objects_come_and_go(bucket: str, tmp_path: Path) -> None:
@@ -126,9 +126,13 @@ def test_keys_that_are_not_there_are_not_waited_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    folder = RemoteFolder("s3://nobody-has-this/run", patience=60)
-    with pytest.raises(RemoteError, match="cannot list s3://nobody-has-this/run: NoCredentialsError"):
-        folder.list()
+    forget_stores()
+    try:
+        folder = RemoteFolder("s3://nobody-has-this/run", patience=60)
+        with pytest.raises(RemoteError, match="cannot list s3://nobody-has-this/run: NoCredentialsError"):
+            folder.list()
+    finally:
+        forget_stores()
 
 
 def test_no_signed_address_is_told() -> None:
