@@ -8,12 +8,11 @@ reach. A run that was submitted to a cluster has no process that lives as long: 
 from __future__ import annotations
 
 import contextlib
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS, folder_now, machine
+from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS, folder_now, is_here
 from deepwriting.reer.status import process_exists
 from deepwriting.remote.notes import note_at
 
@@ -54,8 +53,7 @@ def holder(run: Path) -> Holder | None:
         return None
     if found.jobs:
         return found if _jobs_live(run, found) else None
-    here = found.host == socket.gethostname() and said.get("machine", machine()) == machine()
-    if here:
+    if is_here(said):
         return found if process_exists(found.pid) else None
     silent = SILENT_BEATS * float(said.get("beat_seconds", BEAT_SECONDS))
     return found if folder_now(run) - _last_trace(run) < silent else None

@@ -226,6 +226,11 @@ def _beat(values: dict[str, Any]) -> tuple[Any, Any]:
     return values.get("owner"), values.get("beat")
 
 
+def is_here(values: dict[str, Any]) -> bool:
+    """Whether the process that a note names can be looked up on this machine; older notes name the host only."""
+    return values.get("host") == socket.gethostname() and values.get("machine", machine()) == machine()
+
+
 def machine() -> str:
     """What process ids are unique in: this boot of this machine, or of this container."""
     parts = [socket.gethostname()]

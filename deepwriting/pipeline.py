@@ -18,7 +18,7 @@ from deepwriting.bookkeeping import begin_stage, end_stage, rows_in
 from deepwriting.errors import DiskFullError, FolderError
 from deepwriting.executors import PhaseJob, Runner, runner
 from deepwriting.executors.settle import SETTLE, SettleStage
-from deepwriting.planning import Planned, plan, stage_settings
+from deepwriting.planning import Planned, plan, stage_settings, to_do
 from deepwriting.recipe import Recipe
 from deepwriting.remote.working import sent
 from deepwriting.rundir import RunFolder, StageRecord, Stopwatch
@@ -120,8 +120,7 @@ def submit_recipe(
     tasks = runner(recipe, executor)
     run = RunFolder(folder.absolute())
     with _writable(folder), run.locked(tasks.name) as lease:
-        planned = _prepared(recipe, recipe_text, run, tasks, until=until, start=start, redo=redo)
-        waiting = [item for item in planned if item.action != "skip"]
+        waiting = to_do(_prepared(recipe, recipe_text, run, tasks, until=until, start=start, redo=redo))
         if not waiting:
             return []
         for item in waiting[1:]:
@@ -157,7 +156,7 @@ def describe_run(
     run = RunFolder(folder.absolute())
     run.refresh()
     planned = plan(recipe, run, until=until, start=start, redo=redo)
-    waiting = [item for item in planned if item.action != "skip"]
+    waiting = to_do(planned)
     for item in waiting:
         item.stage.check(recipe)
     jobs = _chain(waiting, tasks.name) if tasks.detached else [job for item in waiting for job in phase_jobs(item)]
@@ -182,11 +181,10 @@ def _prepared(
 ) -> list[Planned]:
     """The plan, when everything has been looked at that can be before any work."""
     planned = plan(recipe, run, until=until, start=start, redo=redo)
-    if any(item.action != "skip" for item in planned):
+    if waiting := to_do(planned):
         tasks.check(run.path)
-    for item in planned:
-        if item.action != "skip":
-            item.stage.check(recipe)
+    for item in waiting:
+        item.stage.check(recipe)
     if redo is not None:
         # From the end: interrupted here, no stage is left without the one it was made from.
         for name in reversed(STAGE_NAMES[STAGE_NAMES.index(redo) :]):

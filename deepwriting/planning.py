@@ -123,6 +123,11 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
+def to_do(planned: list[Planned]) -> list[Planned]:
+    """The stages that have not finished."""
+    return [item for item in planned if item.action != "skip"]
+
+
 def plan_of(run: RunFolder, name: str) -> Planned:
     """One stage of a run that is under way, under the recipe kept in its folder.
 

@@ -8,6 +8,7 @@ tells the event loop when its next event will be and takes that back when someth
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class Device:
             engine.plan()
 
 
-class Engine:
+class Engine(ABC):
     """What generators and scorers have in common.
 
     Args:
@@ -102,25 +103,29 @@ class Engine:
 
     # What the two kinds do differently.
 
+    @abstractmethod
     def _take(self, job: Job) -> None:
-        raise NotImplementedError
+        """Put a request where it waits."""
 
+    @abstractmethod
     def _progress(self, seconds: float) -> None:
-        raise NotImplementedError
+        """Let the work go on for so much undivided device time (seconds)."""
 
+    @abstractmethod
     def _turn(self) -> None:
         """Finish what is due and begin what can begin."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _next(self) -> float | None:
         """Seconds of undivided device time until the next event; ``None`` without work."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _has_work(self) -> bool:
-        raise NotImplementedError
+        """Whether anything waits or is under way."""
 
+    @abstractmethod
     def _forget(self) -> None:
-        raise NotImplementedError
+        """Lose everything: the server has died."""
 
     # What they share.
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from deepwriting.errors import TaskHeldError
 from deepwriting.executors.settle import SETTLE
-from deepwriting.lease import TAKEN_OVER, Lease, Note
+from deepwriting.lease import TAKEN_OVER, Lease
 from deepwriting.remote.notes import note_at
 from deepwriting.remote.task import task_copy
 from deepwriting.remote.working import is_completed
@@ -97,13 +97,12 @@ class TaskMixin:
 
 
 @contextlib.contextmanager
-def around_task(place: TaskPlace | None, rank: int, note: Note | None = None) -> Iterator[None]:
+def around_task(place: TaskPlace | None, rank: int) -> Iterator[None]:
     """Hold a task's note while it runs, and say in it how it ended.
 
     Args:
         place: where the task is; ``None`` for one that is nobody's business.
         rank: the task.
-        note: where the note is kept, if not in the run's folder.
 
     Raises:
         TaskHeldError: if another process works on the task.
@@ -113,7 +112,7 @@ def around_task(place: TaskPlace | None, rank: int, note: Note | None = None) ->
         return
     if os.path.isdir(place.cwd):
         os.chdir(place.cwd)
-    note = note or note_at(place.note(rank))
+    note = note_at(place.note(rank))
     before = note.read() or {}
     about = {
         "version": VERSION, "stage": place.stage, "phase": place.phase, "rank": rank, "state": "running",

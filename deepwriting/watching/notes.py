@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deepwriting.folder_clock import FolderClock
-from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS, machine
+from deepwriting.lease import BEAT_SECONDS, SILENT_BEATS, is_here
 from deepwriting.reer.status import SILENT_SECONDS, process_exists
 
 #: What changes in a note while its writer lives; the search's status has no beat, but says when it was written.
@@ -51,7 +50,7 @@ class Noted:
     @property
     def here(self) -> bool:
         """Whether the writer's process can be looked up on this machine."""
-        return self.host == socket.gethostname() and self.values.get("machine", machine()) == machine()
+        return is_here(self.values)
 
     @property
     def certain(self) -> bool:
