@@ -204,7 +204,7 @@ def trial(options: argparse.Namespace, workers: int, root: Path) -> list[str]:
     recipe = write_recipe(
         root / "kills.yaml", write_pairs(root / "pairs.jsonl", options.pairs), pocket_model(root),
         search={"max_steps": options.steps, "rollouts": options.rollouts, "concurrency": options.concurrency},
-        generator={}, execution={"tasks": tasks, "workers": workers},
+        generator={"device": options.device}, execution={"tasks": tasks, "workers": workers},
     )  # fmt: skip
     log, rng = root / "output.txt", random.Random(f"{options.seed}:{workers}")
     undisturbed = root / "undisturbed"
@@ -258,6 +258,7 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=3, help="a pair; the search is to be most of a run")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--device", default="cpu", help="where the model is computed")
     parser.add_argument("--delay", type=float, default=1.0, help="mean time in a stage until the kill (seconds)")
     parser.add_argument("--blind", type=float, default=8.0, help="latest time of a kill after the start (seconds)")
     parser.add_argument("--seed", type=int, default=1)

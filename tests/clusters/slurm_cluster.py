@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 #: What a cluster consists of, and the Debian packages that bring it.
@@ -30,6 +31,8 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
 SBIN = "/usr/sbin:/usr/local/sbin"
 #: How long the daemons may take to find each other (seconds).
 START_SECONDS = 20.0
+#: When a job begins that was queued again and is to be hastened (seconds).
+SOON_SECONDS = 3
 
 #: No accounting, no cgroups. Jobs go to the idlest node, and nodes have as many processors as they claim. One that says
 #: nothing for ten seconds is down, which is as quick as Slurm gets: its jobs are queued again.
@@ -162,17 +165,22 @@ class SlurmCluster:
         return done.stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """What is queued or running: id (``12_3`` for a task of an array), name, state, reason and node."""
-        keys = ("id", "name", "state", "reason", "node")
-        lines = self.run("squeue", "--noheader", "--array", "--format=%i|%j|%T|%r|%N").splitlines()
+        """What is queued or running: id (``12_3`` for a task of an array), name, state, reason, node and start."""
+        keys = ("id", "name", "state", "reason", "node", "start")
+        lines = self.run("squeue", "--noheader", "--array", "--format=%i|%j|%T|%r|%N|%S").splitlines()
         return [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
 
     def hasten(self) -> None:
-        """Let jobs begin at once that were queued again: Slurm makes them wait for two minutes."""
+        """Let jobs begin soon that were queued again: Slurm makes them wait for two minutes.
+
+        Not at once. What Slurm sent a node for the attempt before counts as withdrawn, and so does whatever it sends
+        within the same second: the job would end there, unknown to the queue, without having begun.
+        """
         for job in self.jobs():
-            if job["state"] == "PENDING" and job["reason"] == "BeginTime":
+            waits = job["state"] == "PENDING" and job["reason"] == "BeginTime"
+            if waits and _seconds_until(job["start"]) > SOON_SECONDS:
                 with contextlib.suppress(subprocess.CalledProcessError):  # it has just begun, or is not quite ended
-                    self.run("scontrol", "update", f"JobId={job['id']}", "StartTime=now")
+                    self.run("scontrol", "update", f"JobId={job['id']}", f"StartTime=now+{SOON_SECONDS}")
 
     def processes_of(self, job: str) -> list[int]:
         """Ids of the processes of a job (``12_3``) that run Python, or whatever its script has started last."""
@@ -253,6 +261,14 @@ class SlurmCluster:
         for file in sorted((self.folder / "logs").glob("*.log")):
             lines += [f"{file.name}: {line}" for line in file.read_text(errors="replace").splitlines()[-5:]]
         return "\n".join(lines)
+
+
+def _seconds_until(start: str) -> float:
+    """How far away a time is that ``squeue`` prints; it has none for a job that may begin at any moment."""
+    try:
+        return (datetime.fromisoformat(start) - datetime.now()).total_seconds()
+    except ValueError:
+        return 0.0
 
 
 def _user() -> str:
