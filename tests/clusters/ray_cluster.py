@@ -44,10 +44,11 @@ class RayCluster:
         folder: what it writes; short, because Ray keeps sockets there, whose paths may have 107 bytes.
         cpus: processors that each node offers; a number, whatever the machine has.
         hosts: give each node but the head a host name of its own.
+        disk: a folder in whose place each node has an empty disk of its own, which is lost with it (needs root).
     """
 
-    def __init__(self, folder: Path, *, cpus: int = 1, hosts: bool = False):
-        self.folder, self.cpus, self.hosts = folder, cpus, hosts
+    def __init__(self, folder: Path, *, cpus: int = 1, hosts: bool = False, disk: Path | None = None):
+        self.folder, self.cpus, self.hosts, self.disk = folder, cpus, hosts, disk
         self._state = folder / "cluster.json"
         if self._state.exists():
             known = json.loads(self._state.read_text())
@@ -82,6 +83,16 @@ class RayCluster:
         ]  # fmt: skip
         if self.hosts and number > 0:
             command = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', f"node{number}", *command]
+        if self.disk is not None:
+            command = [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                'mount -t tmpfs none "$0" && exec "$@"',
+                str(self.disk),
+                *command,
+            ]
         self.folder.mkdir(parents=True, exist_ok=True)
         said = self.folder / f"node{number}.txt"
         with said.open("wb") as output:
