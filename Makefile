@@ -32,9 +32,10 @@ TEST_PROCESSES ?= 2
 test: install  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
-# Real clusters on this machine: Ray of two nodes (200 MB, installed here), Slurm where Debian's slurm-wlm and munge are.
+# Real clusters on this machine: Ray of two nodes (200 MB, installed here), Slurm where Debian's slurm-wlm and munge are;
+# and Google Storage's emulator.
 test-clusters: install  ## run the tests on real Ray and Slurm clusters of this machine
-	$(PIP) install --quiet --constraint constraints.txt 'ray>=2.50'
+	$(PIP) install --quiet --constraint constraints.txt 'ray>=2.50' 'gcsfs>=2026.9' gcp-storage-emulator
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs tests/executors tests/remote
 
 # vLLM's build for CPUs (3.7 GB) in an environment of its own: it brings its own pins. Its companions for images and

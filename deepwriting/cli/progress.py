@@ -120,7 +120,8 @@ class RunDisplay(Watcher):
         load = f'from datasets import load_dataset; print(load_dataset("{facts["folder"]}"))'
         console.print(f"Load it: cd {self.run.path} && {sys.executable} -c '{load}'", soft_wrap=True)
         # Without an activated environment the command is found only where it was called.
-        command = "deepwriting" if shutil.which("deepwriting") else sys.argv[0]
+        called = f"{sys.executable} -m deepwriting" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
+        command = "deepwriting" if shutil.which("deepwriting") else called
         console.print(f"Look at a row: {command} show {self.run.shown}", soft_wrap=True)
 
     def _look(self, name: str, task: TaskID, total: int | None, stop: threading.Event) -> None:

@@ -32,7 +32,7 @@ class S3Server:
     """
 
     def __init__(self, port: int = 0):
-        port = port or _free_port()
+        port = port or free_port()
         self.endpoint = f"http://127.0.0.1:{port}"
         self.env = {
             "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
@@ -88,7 +88,7 @@ def forget_stores() -> None:
     s3fs.S3FileSystem.clear_instance_cache()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
