@@ -7,12 +7,13 @@ that is similar enough is what it duplicates; if there is none, it survives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,15 @@ if TYPE_CHECKING:
 MAX_SURVIVORS = 20_000
 #: Rows of shingles that are read at once (2 kB each with answers of 250 words).
 _ROWS_AT_ONCE = 1_000
+#: Survivors of a cluster that are in the dictionary at most (40 MB with answers of 250 words).
+LATEST_SURVIVORS = 1_000
+_NOBODY: list[int] = []
+#: To compare with one survivor takes as long as to count so many owners of shingles.
+_OWNERS_PER_TEXT = 500
+#: Error of a product of a similarity and a number of shingles, at most.
+_ROUNDING = 1e-9
+
+Places: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -199,44 +209,69 @@ def _schema() -> pa.Schema:
 class Survivors:
     """The rows of one cluster that duplicate none before them, with an index of their shingles.
 
-    The index is a list of sorted arrays, each at least twice as long as the next; adding a row merges those that are
-    not.
+    The index is a sorted array, and a dictionary of the latest survivors, which are sorted in now and then.
+
+    Texts of a large cluster have the words of a template in common, which thousands of survivors own and which say
+    nothing. So the rarest shingles are looked up first: a text that is similar enough to another lacks few of its
+    shingles, and among any few more it has one.
     """
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
-        self._sizes: list[int] = []
-        self._levels: list[tuple[Hashes, npt.NDArray[np.int64]]] = []
+        self._texts: list[Hashes] = []
+        self._known, self._owners = np.empty(0, np.uint64), np.empty(0, np.int32)
+        self._latest: dict[int, list[int]] = {}
 
     def first_similar(self, text: Hashes, similarity: float) -> tuple[int, float] | None:
         """Number and similarity of the first survivor that is at least this similar."""
-        common = np.zeros(len(self.numbers), np.int64)
-        for known, owners in self._levels:
-            left, right = np.searchsorted(known, text, "left"), np.searchsorted(known, text, "right")
-            counts = right - left
-            total = int(counts.sum())
-            if total:
-                # Places left[i] … right[i] - 1, for all i.
-                skipped = np.cumsum(counts) - counts
-                places = np.arange(total) + np.repeat(left - skipped, counts)
-                common += np.bincount(owners[places], minlength=len(common))
-        found = common / (np.array(self._sizes, np.int64) + len(text) - common)
-        similar = np.flatnonzero(found >= similarity)
-        return (self.numbers[similar[0]], float(found[similar[0]])) if len(similar) else None
+        first, last = np.searchsorted(self._known, text, "left"), np.searchsorted(self._known, text, "right")
+        latest = [self._latest.get(each, _NOBODY) for each in text.tolist()]
+        counts = last - first + np.fromiter(map(len, latest), np.int64, len(latest))
+
+        def owners(which: Iterable[int]) -> Places:
+            own = chain.from_iterable(latest[place] for place in which)
+            return np.concatenate(
+                [*(self._owners[first[place] : last[place]] for place in which), np.fromiter(own, np.int32)]
+            )
+
+        lacking = len(text) - math.ceil(similarity * len(text) - _ROUNDING)
+        some = np.unique(owners(np.argsort(counts, kind="stable")[: lacking + 1].tolist()))
+        if len(some) * _OWNERS_PER_TEXT < counts.sum():
+            return self._first_of(some, text, similarity)
+        common = np.bincount(owners(range(len(text))), minlength=len(self.numbers))
+        sizes = np.fromiter(map(len, self._texts), np.int64, len(self._texts))
+        similarities = common / (sizes + len(text) - common)
+        similar = np.flatnonzero(similarities >= similarity)
+        return (self.numbers[similar[0]], float(similarities[similar[0]])) if len(similar) else None
+
+    def _first_of(self, places: Places, text: Hashes, similarity: float) -> tuple[int, float] | None:
+        for place in places.tolist():
+            other = self._texts[place]
+            common = len(np.intersect1d(text, other, assume_unique=True))
+            found = common / (len(text) + len(other) - common)
+            if found >= similarity:
+                return self.numbers[place], found
+        return None
 
     def add(self, number: int, text: Hashes) -> None:
         """Add a survivor."""
         if len(self.numbers) == MAX_SURVIVORS:
             self.__init__()  # type: ignore[misc]
-        level = text, np.full(len(text), len(self.numbers), np.int64)
+        for each in text.tolist():
+            self._latest.setdefault(each, []).append(len(self.numbers))
         self.numbers.append(number)
-        self._sizes.append(len(text))
-        while self._levels and len(self._levels[-1][0]) < 2 * len(level[0]):
-            other = self._levels.pop()
-            known, owners = np.concatenate([other[0], level[0]]), np.concatenate([other[1], level[1]])
-            order = np.argsort(known, kind="stable")
-            level = known[order], owners[order]
-        self._levels.append(level)
+        self._texts.append(text.copy())  # what was read with it need not be kept
+        if len(self.numbers) % LATEST_SURVIVORS == 0:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        texts = self._texts[-LATEST_SURVIVORS:]
+        lengths, begin = [len(text) for text in texts], len(self._texts) - len(texts)
+        owners = np.repeat(np.arange(begin, len(self._texts), dtype=np.int32), lengths)
+        known, owners = np.concatenate([self._known, *texts]), np.concatenate([self._owners, owners])
+        order = np.argsort(known, kind="stable")
+        self._known, self._owners = known[order], owners[order]
+        self._latest.clear()
 
 
 def near_duplicates(rows: Iterator[tuple[int, int, Hashes]], similarity: float) -> Iterator[tuple[int, int, float]]:

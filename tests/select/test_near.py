@@ -59,13 +59,31 @@ def test_clusters_do_not_mix() -> None:
     assert list(near_duplicates(iter(rows), 0.5)) == [(5, 1, 1.0)]
 
 
-def test_the_index_of_survivors_stays_short() -> None:
-    survivors = Survivors()
-    for number in range(500):
-        survivors.add(number, hashes({10 * number, 10 * number + 1}))
-    assert len(survivors._levels) <= 10
-    assert survivors.first_similar(hashes({4990, 4991}), 1.0) == (499, 1.0)
-    assert survivors.first_similar(hashes({4990, 4980}), 0.5) is None
+@pytest.mark.parametrize("latest", [1, 7, 1000])
+@pytest.mark.parametrize("each", [0, near._OWNERS_PER_TEXT, 10**9])
+@pytest.mark.parametrize("similarity", [0.3, 0.5, 0.8, 1.0])
+def test_the_first_similar_survivor_is_found_however_it_is_looked_for(
+    latest: int, each: int, similarity: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts that share a template, compared one by one."""
+    monkeypatch.setattr(near, "LATEST_SURVIVORS", latest)
+    monkeypatch.setattr(near, "_OWNERS_PER_TEXT", each)
+    rng = random.Random(3)
+    survivors, texts, found = Survivors(), list[set[int]](), 0
+    for place in range(150):
+        text = set(rng.sample(range(12), rng.randint(1, 10))) | set(rng.sample(range(100, 400), rng.randint(0, 3)))
+        if place % 5 == 4:
+            text = rng.choice(texts) | set(rng.sample(range(400, 500), rng.randint(0, 2)))
+        similarities = [len(text & other) / len(text | other) for other in texts]
+        first = next((place for place, value in enumerate(similarities) if value >= similarity), None)
+        expected = None if first is None else (10 * first, pytest.approx(similarities[first]))
+        assert survivors.first_similar(hashes(text), similarity) == expected
+        if first is None:
+            survivors.add(10 * len(texts), hashes(text))
+            texts.append(text)
+        found += first is not None
+    assert found > 5
+    assert len(texts) > 5
 
 
 def test_survivors_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
