@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Survivors of one cluster that are remembered. A cluster with more is a chain of thousands of unlike texts; its later
-#: rows are compared with the later survivors. Bounds memory to about 100 MB with answers of 250 words.
+#: rows are compared with the later survivors. Bounds memory to about 300 MB with answers of 250 words.
 MAX_SURVIVORS = 20_000
 #: Rows of shingles that are read at once (2 kB each with answers of 250 words).
 _ROWS_AT_ONCE = 1_000
@@ -236,7 +236,7 @@ class Survivors:
 
         lacking = len(text) - math.ceil(similarity * len(text) - _ROUNDING)
         some = np.unique(owners(np.argsort(counts, kind="stable")[: lacking + 1].tolist()))
-        if len(some) * _OWNERS_PER_TEXT < counts.sum():
+        if len(some) * _OWNERS_PER_TEXT <= counts.sum():
             return self._first_of(some, text, similarity)
         common = np.bincount(owners(range(len(text))), minlength=len(self.numbers))
         sizes = np.fromiter(map(len, self._texts), np.int64, len(self._texts))
