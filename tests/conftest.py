@@ -29,6 +29,14 @@ def thinking(rng: random.Random) -> str:
     return "\n".join(f"{rng.choice(STARTS)} {rng.choice(THINGS)} {rng.choice(TAILS)}" for _ in range(6))
 
 
+def pytest_configure() -> None:
+    """No property test is judged by the time that it takes: the machine may be busy."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
+
+
 @pytest.fixture(scope="session")
 def pocket_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of one layer that is written down instead of trained: it knows which token follows which, and likes

@@ -46,7 +46,7 @@ def docs(naps: Iterable[int]) -> list[Document]:
 
 
 @given(naps=st.lists(st.integers(0, 12), max_size=40), concurrency=st.integers(1, 6), copies=st.integers(0, 2))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_order_stays_and_the_limit_holds(naps: list[int], concurrency: int, copies: int) -> None:
     step = Naps(concurrency, copies)
     found = [doc.id for doc in step.run(docs(naps), rank=4)]

@@ -5,7 +5,7 @@ import random
 import statistics
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from deepwriting.forecast import CONFIDENCE, Estimate, Prices, forecast, share, t_quantile, total
@@ -22,7 +22,6 @@ def test_quantiles_are_those_of_the_tables(freedom: int, table: float) -> None:
     assert t_quantile(freedom) == pytest.approx(table, rel=0.004)
 
 
-@settings(deadline=None)
 @given(VALUES, st.integers(0, 1000))
 def test_the_interval_holds_the_estimate_and_what_was_seen(values: list[float], unseen: int) -> None:
     found = total(values, len(values) + unseen)
@@ -33,7 +32,6 @@ def test_the_interval_holds_the_estimate_and_what_was_seen(values: list[float], 
     assert found.value == pytest.approx(statistics.fmean(values) * (len(values) + unseen))
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_a_pilot_of_everything_is_certain(values: list[float]) -> None:
     found = total(values, len(values))
@@ -41,7 +39,6 @@ def test_a_pilot_of_everything_is_certain(values: list[float]) -> None:
     assert found.high == pytest.approx(sum(values))
 
 
-@settings(deadline=None)
 @given(VALUES, st.floats(0.001, 1000))
 def test_units_do_not_matter(values: list[float], factor: float) -> None:
     one, other = total(values, 100) * factor, total([value * factor for value in values], 100)
@@ -61,7 +58,6 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     assert held == pytest.approx(CONFIDENCE, abs=0.04)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 50), st.integers(1, 50), st.integers(0, 500))
 def test_a_share_stays_possible(hits: int, drawn: int, unseen: int) -> None:
     assume(hits <= drawn)
@@ -130,7 +126,6 @@ def test_gpus_and_tokens_cost_what_they_cost(pilot: Pilot) -> None:
     assert (without.gpus, without.gpu_hours, without.usd) == (0, None, {})
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=80), st.integers(1, 90), st.integers(0, 2**32))
 def test_a_larger_draw_holds_the_smaller(lengths: list[int], count: int, seed: int) -> None:
     sizes = [(f"p{index}", length) for index, length in enumerate(lengths)]

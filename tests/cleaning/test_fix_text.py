@@ -52,7 +52,7 @@ def test_style_is_left_alone(text: str) -> None:
     assert fix_text(text) is text
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8).map("".join))
 def test_the_shortcut_changes_nothing_about_datatroves_formatter(text: str) -> None:
     assert fix_text(text) == STOCK.format(text)

@@ -98,7 +98,7 @@ def test_thresholds_are_the_recipes(cleaned: Callable[..., Document]) -> None:
     assert "reject" not in cleaned(Repetition, "ha ha " * 60, repetition=False).metadata
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["the", "a", "tide", "came", "in", "over", "an", "gate"]), min_size=12, max_size=120))
 def test_the_bounds_are_never_below_the_measures(words: list[str]) -> None:
     bounds = RepeatBounds(words)

@@ -33,7 +33,7 @@ def reference(logits: list[float], temperature: float, top_p: float, top_k: int,
     top_k=st.integers(0, 40),
     uniform=st.floats(0, 1, exclude_max=True),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_like_a_plain_reference(
     logits: list[float], temperature: float, top_p: float, top_k: int, uniform: float
 ) -> None:
@@ -45,7 +45,6 @@ def test_like_a_plain_reference(
 
 @given(rows=st.lists(st.lists(st.integers(-50, 50), min_size=8, max_size=8, unique=True), min_size=1, max_size=6),
        seed=st.integers(0, 100))  # fmt: skip
-@settings(deadline=None)
 def test_a_row_does_not_depend_on_the_others(rows: list[list[int]], seed: int) -> None:
     uniforms = list(np.random.default_rng(seed).random(len(rows)))
     logits = torch.tensor(rows, dtype=torch.float32) / 7

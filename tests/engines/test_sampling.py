@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from deepwriting.engines.base import Completion
@@ -234,9 +234,7 @@ def run_all(model: CausalModel, tokenizer: Any, slots: int, plans: list[dict[str
 
 @given(plans=PLANS, slots=st.integers(1, 4))
 # Shrinking a failure would take minutes; a plan of six requests can be read as it is.
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=(Phase.reuse, Phase.generate)
-)
+@settings(max_examples=15, phases=(Phase.reuse, Phase.generate))
 def test_slots_never_mix(causal: CausalModel, tokenizer: Any, plans: list[dict[str, Any]], slots: int) -> None:
     """Whatever joins and leaves at whatever step: each request gets what it gets alone."""
     import torch

@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.metrics import Copying, copied, copy_ratio, longest_copied_run
@@ -32,7 +32,6 @@ words = st.lists(st.sampled_from(["tide", "and", "山"]), max_size=40)
 
 
 @given(words, words, st.integers(1, 12))
-@settings(deadline=None)
 def test_equals_the_brute_force(answer: list[str], thinking: list[str], min_run: int) -> None:
     result = copied(" ".join(answer), " ".join(thinking), min_run)
     expected = brute_force(answer, thinking, min_run)
@@ -41,7 +40,6 @@ def test_equals_the_brute_force(answer: list[str], thinking: list[str], min_run:
 
 
 @given(words, words, st.integers(1, 12))
-@settings(deadline=None)
 def test_the_single_measures_agree_with_the_pair(answer: list[str], thinking: list[str], min_run: int) -> None:
     y, z = " ".join(answer), " ".join(thinking)
     assert Copying(copy_ratio(y, z, min_run), longest_copied_run(y, z)) == copied(y, z, min_run)

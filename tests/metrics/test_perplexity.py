@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.metrics import clipped_mean_nll, perplexity
@@ -71,7 +71,6 @@ def test_a_floor_that_clips_everything_is_an_error(floor: float) -> None:
 
 
 @given(logprob_lists)
-@settings(deadline=None)
 def test_the_search_score_is_bounded_and_never_above_the_log_perplexity(logprobs: list[float]) -> None:
     score = clipped_mean_nll(logprobs)
     assert 0 <= score <= 2

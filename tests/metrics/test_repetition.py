@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.metrics import top_ngram_share
@@ -72,7 +72,6 @@ def test_impossible_settings(n: int, top: int, message: str) -> None:
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=60), st.integers(1, 4), st.integers(1, 4))
-@settings(deadline=None)
 def test_a_share_is_a_share_and_grows_with_top(words: list[str], n: int, top: int) -> None:
     text = " ".join(words)
     assert 0 <= top_ngram_share(text, n=n, top=top) <= top_ngram_share(text, n=n, top=top + 1) <= 1

@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.metrics import units
@@ -36,13 +36,11 @@ def test_another_typesetting_of_the_same_words_makes_no_difference() -> None:
 
 
 @given(st.text())
-@settings(deadline=None)
 def test_any_text_has_units_without_space(text: str) -> None:
     assert all(unit and not any(character.isspace() for character in unit) for unit in units(text))
 
 
 @given(st.lists(st.sampled_from(["tide", "don't", "山", "12", "été"])))
-@settings(deadline=None)
 def test_units_survive_joining(words: list[str]) -> None:
     assert units(" ".join(words)) == words
 

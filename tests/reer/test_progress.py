@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from deepwriting.engines.base import Usage
@@ -141,7 +140,6 @@ def opened(tmp_path: Path, counting_engine: Any) -> Callable[..., SearchProgress
     return open_
 
 
-@hypothesis_settings(deadline=None)
 @given(cut=st.integers(min_value=0))
 def test_a_second_life_counts_like_an_unbroken_one(
     events: list[dict[str, Any]], counting_engine: Any, tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -239,7 +237,6 @@ def test_a_disk_that_fails_stops_nobody(
     assert caplog.text.count("No space left on device") == 1
 
 
-@hypothesis_settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0, 1000)), min_size=2, max_size=60))
 def test_a_steady_rate_is_found_and_old_samples_are_forgotten(stretches: list[tuple[float, float]]) -> None:
     window, now = Window(10.0), 0.0

@@ -49,7 +49,7 @@ def score_of(engine: Any, section: SearchSection, pair: Pair, thinking: str) -> 
     prompts=st.sampled_from(["default", "no-reflection", "compact"]),
     extras=st.sampled_from([{}, {"prune": True}, {"race_confidence": 0.9}, {"length_penalty": 0.05}]),
 )
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_score_never_rises(
     searching: Any, counting_engine: Any, pair: Pair, settings: Make, seed: int, candidates: int, max_steps: int,
     paragraphs: int, first: bool, min_gain: float, prompts: str, extras: dict[str, Any],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepwriting.files import write_json
@@ -163,7 +163,6 @@ def test_processes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process_exists(1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=6), st.randoms())
 def test_merging_does_not_depend_on_order(finished: list[int], rng: Any) -> None:
     files = [task(rows__finished=n, scores__rows=n, scores__score_now=n / 10) for n in finished]

@@ -75,7 +75,7 @@ def test_equal_answers_to_different_queries(tmp_path: Path, deduped: Any, row: A
     assert [value for value in found.values() if value[0]] == [("duplicate_answer", "same answer as own/3")]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("123")), min_size=1, max_size=12), st.integers(1, 3))
 def test_what_stays_has_no_text_and_no_id_twice_and_covers_every_text(
     deduped: Any, row: Any, items: list[tuple[str, str]], tasks: int
