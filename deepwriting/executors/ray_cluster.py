@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 import signal
+import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: How long the nodes may take to answer (seconds): each starts a process for it.
 ANSWER_SECONDS = 120.0
+#: How long the head of the cluster may take to be reached (seconds).
+KNOCK_SECONDS = 15.0
 _GIB = 1 << 30
 
 
@@ -70,6 +73,7 @@ def connect(address: str) -> None:
         raise ExecutorError("executor 'ray' needs the package ray, which is not installed") from None
     if ray.is_initialized():
         return
+    _knock(address)
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
@@ -82,6 +86,21 @@ def connect(address: str) -> None:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)  # Ray's own one leaves with the signal's number as exit code
+
+
+def _knock(address: str) -> None:
+    """Look whether anybody answers at ``host:port``: Ray itself tries that for ever.
+
+    Raises:
+        ExecutorError: if nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise ExecutorError(f"there is no Ray cluster at execution.ray.address {address!r}: {error}") from error
 
 
 def alive_nodes() -> list[Node]:

@@ -197,7 +197,8 @@ class Crew:
         )
         # Not among Ray's own settings of an actor, which everybody sees on its dashboard: keys are among them.
         environment = {name: os.environ[name] for name in self.variables if name in os.environ}
-        worker = Worker(actor.remote(environment))
+        place = self.executor.place
+        worker = Worker(actor.remote(environment, None if place is None else place.cwd))
         self._calls[worker.actor.hello.remote()] = worker
 
     def _dismiss(self, worker: Worker) -> None:
@@ -263,9 +264,13 @@ def _worker_class() -> type:
     """The actor's class; made here so that it is pickled as a whole and needs nothing of ours before its variables."""
 
     class Tasks:
-        def __init__(self, environment: dict[str, str]):
+        def __init__(self, environment: dict[str, str], folder: str | None):
             for name, value in environment.items():
                 os.environ.setdefault(name, value)
+            # Before anything of the run is unpickled: its relative paths are looked up then. A worker of Ray begins
+            # where its node was started.
+            if folder is not None and os.path.isdir(folder):
+                os.chdir(folder)
 
         def hello(self) -> dict[str, Any]:
             import socket

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -58,6 +59,14 @@ class Dies(Step):
     def work(self, rank, life):
         if rank == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+class Lands(Step):
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.unpickled_in = os.getcwd()
+
+    def work(self, rank, life):
+        Path(self.folder, f"landed-{rank}").write_text(self.unpickled_in)
 
 class Hangs(Step):
     def work(self, rank, life):
@@ -132,6 +141,27 @@ def test_without_ray_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ExecutorError, match="needs the package ray, which is not installed"):
         connect("auto")
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_at_which_nobody_answers(scheme: str) -> None:
+    pytest.importorskip("ray")
+    from deepwriting.executors.ray_cluster import _knock
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"{scheme}127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ExecutorError, match=rf"^there is no Ray cluster at execution.ray.address '{address}': "):
+            _knock(address)
+
+
+def test_tasks_are_unpickled_where_the_run_was_started(steps: Any, tmp_path: Path) -> None:
+    """Relative folders of a run count from there, and the nodes were started elsewhere."""
+    place = TaskPlace(
+        run=str(tmp_path), stage="search", phase="", executor="ray", cwd=str(tmp_path), logs="logs",
+    )  # fmt: skip
+    executor(steps.Lands, tmp_path, place=place).run()
+    assert [(tmp_path / f"landed-{rank}").read_text() for rank in range(2)] == [str(tmp_path)] * 2
 
 
 def test_tasks_run_once_and_workers_stay_for_the_next_task(
