@@ -15,6 +15,8 @@ from deepwriting.cli.console import PLAIN_WIDTH, duration
 from deepwriting.cli.search_view import search_panel
 from deepwriting.cli.tables import plain_table
 from deepwriting.errors import RecipeError
+from deepwriting.holder import NOTE
+from deepwriting.lease import FileNote
 from deepwriting.watching import TASK_STATES, Driver, PhaseView, RunView, StageView, TaskView
 
 #: Tasks of one kind that are listed; of the rest there is the number.
@@ -62,12 +64,25 @@ def go_on(folder: Path, recipe_text: str, name: str) -> str:
     from deepwriting.recipe import parse_recipe
 
     recipe = folder / "recipe.yaml"
-    usual = None
+    usual, executor = None, None
     with contextlib.suppress(RecipeError):  # of another version, say: to look at a run is not to judge it
-        usual = (Path("runs") / parse_recipe(recipe_text, str(recipe)).name).resolve()
+        parsed = parse_recipe(recipe_text, str(recipe))
+        usual, executor = (Path("runs") / parsed.name).resolve(), parsed.execution.executor
     elsewhere = name if "://" in name else str(folder)
     where = [] if usual == folder.resolve() else ["--run-dir", elsewhere]
-    return shlex.join([str(recipe), *where])
+    last = _last_executor(folder)
+    return shlex.join([str(recipe), *where, *(["--executor", last] if last not in (None, executor) else [])])
+
+
+def _last_executor(folder: Path) -> str | None:
+    """What ran a run's tasks at last, whatever its recipe says; ``None`` if nothing tells."""
+    notes: list[Path] = []
+    with contextlib.suppress(FileNotFoundError):  # somebody does a stage anew at this moment
+        notes = sorted(folder.glob("*/tasks/*/*.json"), key=lambda note: note.stat().st_mtime, reverse=True)
+    for note in (folder / NOTE, *notes):
+        if (values := FileNote(note).read()) is not None and "executor" in values:
+            return str(values["executor"])
+    return None
 
 
 def _stages(view: RunView, width: int) -> Table:

@@ -149,5 +149,6 @@ def _slurm(program: str, *arguments: str, script: str | None = None) -> subproce
 
 
 def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
+    """The last line in which Slurm says what is wrong; the hint that may follow says nothing."""
+    lines = [line for line in text.strip().splitlines() if not line.startswith('Try "')]
     return lines[-1].strip() if lines else "it does not say why"

@@ -226,6 +226,8 @@ class RemoteFolder:
             return time.time()
         try:
             return self._patiently(ask, "", "look at")
+        except FileNotFoundError:
+            raise RemoteError(f"{self.url}: there is no such bucket") from None
         except (KeyError, ValueError):  # a server that is only nearly S3
             return time.time()
 

@@ -38,12 +38,17 @@ def is_remote(place: str | os.PathLike[str]) -> bool:
     """Whether a place is not on this machine's disks, as far as its name tells: ``s3://…`` is, ``file://`` is not.
 
     Raises:
-        RemoteError: for a place that only this process would see.
+        RemoteError: for a place that only this process would see, or without a bucket.
     """
-    protocol = protocol_of(os.fspath(place))
+    text = os.fspath(place)
+    protocol = protocol_of(text)
     if protocol in _NOWHERE:
-        raise RemoteError(f"{os.fspath(place)} is in this process's memory; expected s3://, gs://, hf://buckets/ …")
-    return protocol != "" and protocol not in _LOCAL
+        raise RemoteError(f"{text} is in this process's memory; expected s3://, gs://, hf://buckets/ …")
+    if protocol == "" or protocol in _LOCAL:
+        return False
+    if text.partition("://")[2][:1] in ("", "/"):
+        raise RemoteError(f"{text} names no bucket; expected {protocol}://BUCKET/…")
+    return True
 
 
 def local_path(place: str | os.PathLike[str]) -> Path:

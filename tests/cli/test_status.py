@@ -17,7 +17,10 @@ import pytest
 
 from deepwriting.cli import progress, search_view
 from deepwriting.cli.search_view import reasons, search_lines
+from deepwriting.executors.task import task_note
 from deepwriting.files import write_json
+from deepwriting.holder import NOTE
+from deepwriting.lease import FileNote
 from deepwriting.reer.status import SearchStatus
 from deepwriting.rundir import RunFolder
 
@@ -88,6 +91,14 @@ def test_a_run_elsewhere_is_continued_in_its_folder(interrupted: Path, tmp_path:
     elsewhere = interrupted.rename(tmp_path / f"longer{'-and-longer' * 10}")
     command = f"goes on with: deepwriting run {elsewhere}/recipe.yaml --run-dir {elsewhere}"
     assert status(str(elsewhere)).splitlines()[-1] == command
+
+
+def test_a_run_goes_on_where_its_tasks_ran(interrupted: Path, status: Any) -> None:
+    note = FileNote(task_note(interrupted / "search", "", 0))
+    note.write({"executor": "slurm", "state": "stopped"})
+    assert status("short").splitlines()[-1] == ("goes on with: deepwriting run runs/short/recipe.yaml --executor slurm")
+    FileNote(interrupted / NOTE).write({"executor": "ray", "state": "stopped"})
+    assert status("short").splitlines()[-1] == "goes on with: deepwriting run runs/short/recipe.yaml --executor ray"
 
 
 def test_a_search_that_loads_its_models_is_not_called_dead(interrupted: Path, status: Any) -> None:

@@ -316,6 +316,9 @@ def test_all_or_nothing_is_submitted(work: Callable[..., PhaseJob], cluster: Slu
     jobs = [work("source"), work("search", partition="moon")]
     with pytest.raises(ExecutorError, match=r"^short-search: sbatch refuses the job: .*[Ii]nvalid partition"):
         runner(jobs[1].recipe).submit(jobs)
+    strange = work("search", slurm={"options": {"nosuchoption": "x"}})
+    with pytest.raises(ExecutorError, match=r"sbatch refuses the job: .*nosuchoption"):
+        runner(strange.recipe).submit([strange])
     until("the queue is as before", lambda: {each["id"] for each in cluster.jobs()} <= before)
 
 

@@ -97,4 +97,7 @@ def free_port() -> int:
 
 if __name__ == "__main__":
     with S3Server() as started:
+        for key, value in started.env.items():
+            sys.stdout.write(f"export {key}={value}\n")
+        sys.stdout.flush()
         started.process.wait()

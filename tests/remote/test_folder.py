@@ -72,6 +72,8 @@ def test_only_one_creates(bucket: str) -> None:
 def test_no_such_bucket(bucket: str) -> None:
     with pytest.raises(RemoteError, match="s3://never-made/run/a: there is no such bucket"):
         RemoteFolder("s3://never-made/run").write("a", b"one")
+    with pytest.raises(RemoteError, match="s3://never-made/run: there is no such bucket"):
+        RemoteFolder("s3://never-made/run").now()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,12 @@ def test_memory_is_no_place_for_a_run() -> None:
         is_remote("memory://run")
 
 
+@pytest.mark.parametrize("place", ["s3://", "gs:///runs/mine"])
+def test_a_place_without_a_bucket_is_refused(place: str) -> None:
+    with pytest.raises(RemoteError, match=rf"^{place} names no bucket; expected \w+://BUCKET/…$"):
+        is_remote(place)
+
+
 def test_files_by_url_are_files() -> None:
     assert local_path("file:///srv/my%20run") == Path("/srv/my run")
     assert local_path("runs/mine") == Path("runs/mine")
