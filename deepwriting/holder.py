@@ -8,7 +8,7 @@ reach. A run that was submitted to a cluster has no process that lives as long: 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class Holder:
         pid: its id there.
         started: when it began (ISO 8601).
         executor: what runs the tasks.
-        jobs: ids of the jobs, for a run that was submitted; that process itself has ended.
+        jobs: ids of the jobs, for a run that was submitted; that process itself has ended. Of those that ``holder``
+            returns, only the ones that are left, where that can be told.
     """
 
     host: str
@@ -52,7 +53,7 @@ def holder(run: Path) -> Holder | None:
     if said is None or found is None:
         return None
     if found.jobs:
-        return found if _jobs_live(run, found) else None
+        return _with_jobs_left(run, found)
     if is_here(said):
         return found if process_exists(found.pid) else None
     silent = SILENT_BEATS * float(said.get("beat_seconds", BEAT_SECONDS))
@@ -66,11 +67,13 @@ def _holder(said: dict[str, Any]) -> Holder | None:
     return None
 
 
-def _jobs_live(run: Path, found: Holder) -> bool:
+def _with_jobs_left(run: Path, found: Holder) -> Holder | None:
     from deepwriting.executors import jobs_left
 
     left = jobs_left(found.executor, found.jobs)
-    return bool(left) if left is not None else folder_now(run) - _last_trace(run) < FAR_SILENT_SECONDS
+    if left is None:
+        return found if folder_now(run) - _last_trace(run) < FAR_SILENT_SECONDS else None
+    return replace(found, jobs=tuple(left)) if left else None
 
 
 def _last_trace(run: Path) -> float:

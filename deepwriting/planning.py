@@ -109,7 +109,8 @@ def _changed(stage: Stage, record: StageRecord, settings: dict[str, Any]) -> str
     ]
     what = "; ".join(changes[:3]) if changes else "a stage before it changed"
     what += f"; and {len(changes) - 3} more" if len(changes) > 3 else ""
-    return f"stage {stage.name!r} is {record.state} under other settings: {what}"
+    state = "was begun" if record.state == "running" else f"is {record.state}"
+    return f"stage {stage.name!r} {state} under other settings: {what}"
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -338,7 +338,7 @@ def test_a_build_that_keeps_nothing_stops_and_goes_on_after_a_change(finished: R
     record = RunFolder(finished.folder).stage("build").record()
     assert record is not None
     assert record.state == "running"
-    with pytest.raises(StageChangedError, match=r"stage 'build' is running under other settings: build\.drop_flags"):
+    with pytest.raises(StageChangedError, match=r"stage 'build' was begun under other settings: build\.drop_flags"):
         run_recipe(finished.recipe, finished.text, finished.folder)
     assert run_recipe(finished.recipe, finished.text, finished.folder, redo="build")[-1].state == "finished"
 
