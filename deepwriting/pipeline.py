@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deepwriting.bookkeeping import begin_stage, end_stage, rows_in
-from deepwriting.errors import DiskFullError, FolderError
+from deepwriting.errors import DiskFullError, ExecutorError, FolderError
 from deepwriting.executors import PhaseJob, Runner, runner
 from deepwriting.executors.settle import SETTLE, SettleStage
 from deepwriting.planning import Planned, plan, stage_settings, to_do
@@ -128,7 +128,12 @@ def submit_recipe(
             run.stage(item.stage.name).remove()
         begin_stage(waiting[0])
         jobs = _chain(waiting, tasks.name)
-        submitted = tasks.submit(jobs)
+        try:
+            submitted = tasks.submit(jobs)
+        except ExecutorError:
+            if waiting[0].action != "continue":  # nothing of it has begun
+                run.stage(waiting[0].stage.name).remove()
+            raise
         lease.release(state="submitted", **submitted)
     ids = submitted["jobs"]
     # A phase that had finished has no job.

@@ -13,7 +13,7 @@ import dill
 import pytest
 
 from deepwriting import executors
-from deepwriting.errors import RunLockedError
+from deepwriting.errors import ExecutorError, RunLockedError
 from deepwriting.executors import PhaseJob, Runner
 from deepwriting.executors.local import QuietExecutor
 from deepwriting.holder import NOTE
@@ -134,6 +134,26 @@ def test_a_submitted_run_equals_one_that_was_waited_for(queue: type[QueueRunner]
     run_recipe(recipe, text, waited)
     assert results(folder) == results(waited)
     assert len(list((waited / "select" / "shards").iterdir())) == 3, "a shard for every task of the search"
+
+
+def test_a_refused_submission_leaves_no_stage_begun(
+    queue: type[QueueRunner], made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: QueueRunner, jobs: Sequence[PhaseJob]) -> dict[str, Any]:
+        raise ExecutorError("no room")
+
+    run = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "submit", refuse)
+        with pytest.raises(ExecutorError, match="no room"):
+            submit_recipe(*made(), run.path, executor="queue")
+    assert [run.stage(name).record() for name in STAGE_NAMES] == [None] * len(STAGE_NAMES)
+    run_recipe(*made(), run.path, until="source")
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "submit", refuse)
+        with pytest.raises(ExecutorError, match="no room"):
+            submit_recipe(*made(), run.path, executor="queue")
+    assert [run.stage(name).record() is not None for name in STAGE_NAMES] == [True] + [False] * (len(STAGE_NAMES) - 1)
 
 
 def test_what_fails_is_followed_by_nothing_and_goes_on_later(
